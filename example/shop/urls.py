@@ -1,0 +1,5 @@
+"""The shop's addresses."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("customers.urls"))]

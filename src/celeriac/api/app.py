@@ -1,0 +1,135 @@
+"""`celeriac.Celery`: the one changed import."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import celery
+from celery.result import AsyncResult
+from kombu.utils.objects import cached_property
+
+from celeriac.api.builtins import CHORD_JOIN, CHORD_JOIN_RETRIES, join_chord
+from celeriac.api.context import current_run
+from celeriac.api.options import Asked, ask, is_durable
+
+__all__ = ["Celery"]
+
+logger = logging.getLogger("celeriac")
+
+
+#: What a Celeriac app assumes where the project says nothing.
+DEFAULTS = {
+    # Celery would knock on a RabbitMQ at localhost. Durable jobs need no broker.
+    "broker_url": "memory://",
+    "result_backend": "celeriac.results:LedgerBackend",
+    "worker_consumer": "celeriac.worker.adopt:Consumer",
+    # Celery warns at each start and each reconnect until a project chooses; these are its present defaults.
+    "broker_connection_retry_on_startup": True,
+}
+
+
+class Celery(celery.Celery):
+    """A Celery app whose durable tasks are rows in the project's database.
+
+    Everything that sends a task, `delay`, `apply_async`, retries, canvas and beat, goes through `send_task`, and that
+    is the one method changed: it inserts.
+    """
+
+    task_cls = "celeriac.api.task:Task"
+    amqp_cls = "celeriac.api.amqp:AMQP"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.on_after_configure.connect(self._add_our_defaults)
+        self.steps["worker"].add("celeriac.worker.step:LedgerStep")
+        self.task(name=CHORD_JOIN, bind=True, shared=False, ignore_result=True, **CHORD_JOIN_RETRIES)(join_chord)
+
+    def _add_our_defaults(self, source: Any, **_: Any) -> None:
+        # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project.
+        source.maps.insert(-1, DEFAULTS)
+
+    @cached_property
+    def Worker(self) -> Any:  # noqa: N802 - Celery's name
+        """The worker program that `celery worker` starts."""
+        return self.subclass_with_self("celeriac.worker.program:Worker")
+
+    def send_task(  # noqa: PLR0913 - Celery's signature
+        self,
+        name: str,
+        args: Any = None,
+        kwargs: Any = None,
+        countdown: float | None = None,
+        eta: Any = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """Insert a job for the task *name*; takes what `celery.Celery.send_task` takes, and `durable`.
+
+        The insert joins the transaction open on the ledger's alias: the job exists if and only if that commits.
+
+        Raises:
+            celeriac.errors.PayloadError: when an argument cannot be kept; nothing was inserted.
+            django.db.DatabaseError: when the ledger cannot be written.
+        """
+        task = options.get("task_type") or self._tasks.get(name)
+        options.update(countdown=countdown, eta=eta, task_id=task_id)
+        if not is_durable(task, options):
+            # The mark keeps a Celeriac worker from adopting what was meant for the broker.
+            options["headers"] = {**(options.get("headers") or {}), "celeriac": {"durable": False}}
+            return super().send_task(name, args, kwargs, **options)
+        asked = self._ask(name, args, kwargs, task, options)
+        run = current_run(asked.task_id)
+        if run is not None and not run.settled:
+            run.again = asked.job
+        else:
+            # Here and not above: a project imports this class before the models are there.
+            from celeriac.api.enqueue import enqueue
+
+            enqueue(asked)
+        return self._answer(asked, options)
+
+    def enqueue_many(self, signatures: Iterable[Any]) -> list[AsyncResult]:
+        """Insert a job for each signature of a plain task, in one statement per 1,000, and return their results.
+
+        Raises:
+            TypeError: for a chain, group or chord, which are more than one job; call those themselves.
+        """
+        results: list[AsyncResult] = []
+        jobs = []
+        for signature in signatures:
+            if not isinstance(signature, Mapping) or signature.get("subtask_type"):
+                raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
+            task = self._tasks.get(signature["task"])
+            options = dict(signature.get("options") or {})
+            if not is_durable(task, options):
+                results.append(celery.signature(signature, app=self).apply_async(durable=False))
+                continue
+            if task is not None and task.typing:
+                task.__header__(*signature["args"], **signature["kwargs"])
+            asked = self._ask(signature["task"], signature["args"], signature["kwargs"], task, options)
+            jobs.append(asked.job)
+            results.append(self._answer(asked, options))
+        if jobs:
+            from celeriac.api.enqueue import write
+
+            write(jobs)
+        return results
+
+    def _ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
+        if task is not None and options.get("task_type") is None:
+            # Task.apply_async has merged the task's own options; a call by name has not.
+            declared = {key: value for key, value in task._get_exec_options().items() if value is not None}
+            options = {**declared, **{key: value for key, value in options.items() if value is not None}}
+        if self.conf.task_inherit_parent_priority and options.get("priority") is None:
+            parent = self.current_worker_task
+            if parent is not None:
+                options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
+        return ask(self, name, args, kwargs, task, options)
+
+    def _answer(self, asked: Asked, options: Mapping[str, Any]) -> AsyncResult:
+        result = (options.get("result_cls") or self.AsyncResult)(asked.task_id)
+        result.ignored = asked.ignore_result
+        parent = self.current_worker_task if options.get("add_to_parent", True) else None
+        if parent is not None:
+            parent.add_trail(result)
+        return result

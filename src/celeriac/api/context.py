@@ -1,0 +1,37 @@
+"""The job that this thread is running, if any: where the engine, the result backend and the API meet during a body."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from celeriac.ledger.rows import ClaimedJob, NewJob
+
+__all__ = ["Run", "current_run", "running"]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a claimed job, and what was said about it while it ran."""
+
+    task_id: str
+    job: ClaimedJob
+    #: The job as a retry asked for it again; becomes a state change of this row, never a new message.
+    again: NewJob | None = None
+    #: Its result as JSON, encoded inside Celery's tracer so that a failure to encode is a failure of the task.
+    result: str | None = None
+    #: What update_state() last said of this job: (state, encoded meta).
+    said: tuple[str, str] | None = None
+    #: The row already left this run (it was replaced); nothing more is to be written.
+    settled: bool = False
+    headers: dict[str, Any] = field(default_factory=dict)
+
+
+running: ContextVar[Run | None] = ContextVar("celeriac_run", default=None)
+
+
+def current_run(task_id: object = None) -> Run | None:
+    """Return the run of this thread, or None; with *task_id*, only if it is the run of that job."""
+    run = running.get()
+    if run is None or (task_id is not None and run.task_id != str(task_id)):
+        return None
+    return run

@@ -1,0 +1,94 @@
+"""Writing what was asked: into the caller's transaction, and from an event loop on a connection of its own."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+from celery import signals
+
+from celeriac.api import payload
+from celeriac.api.options import Asked
+from celeriac.ledger import bell
+from celeriac.ledger.rows import NewJob
+from celeriac.ledger.verbs import insert
+
+__all__ = ["enqueue", "outside_loop"]
+
+
+def enqueue(asked: Asked) -> None:
+    """Insert one call, telling the signals that Celery tells around a publish."""
+    job = asked.job
+    # Tracing libraries write their context into `headers` here; they are read back in the worker's request.
+    if signals.before_task_publish.receivers:
+        job = _told(job, asked)
+    write([job])
+    if signals.after_task_publish.receivers:
+        signals.after_task_publish.send(
+            sender=job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
+        )
+
+
+def write(jobs: Sequence[NewJob]) -> None:
+    """Insert *jobs*, joining the transaction open on the ledger's alias, and ring for them after its commit."""
+    outside_loop(_insert_and_ring, jobs)
+
+
+def _insert_and_ring(jobs: Sequence[NewJob]) -> None:
+    insert(jobs)
+    later = any(job.delay > 0 or job.run_at is not None for job in jobs)
+    queues = {job.queue for job in jobs}
+    bell.ring_on_commit([*queues, bell.SCHEDULED] if later else queues)
+
+
+def outside_loop(function: Callable[..., Any], *args: Any) -> Any:
+    """Call *function*, on a helper thread when this thread runs an event loop.
+
+    Django refuses database work in a loop's thread. Stock Celery's `delay()` blocks the loop for its publish; this
+    blocks it for the insert, on the helper's own connection, so outside any transaction.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return function(*args)
+    return _helper().submit(function, *args).result()
+
+
+@cache
+def _helper() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=4, thread_name_prefix="celeriac-enqueue")
+
+
+def _message_headers(asked: Asked) -> dict[str, Any]:
+    job = asked.job
+    return {
+        **{"lang": "py", "task": job.task, "id": asked.task_id, "root_id": asked.task_id, "retries": job.attempt},
+        **{"eta": job.run_at and job.run_at.isoformat(), "expires": job.expires_at and job.expires_at.isoformat()},
+        **{key: value for key, value in asked.headers.items() if key != "headers"},
+        **(asked.headers.get("headers") or {}),
+    }
+
+
+def _body(asked: Asked) -> tuple[Any, Any, dict[str, Any]]:
+    embedded = {key: asked.headers.get(key) for key in ("callbacks", "errbacks", "chain", "chord")}
+    return payload.decode(asked.job.args), payload.decode(asked.job.kwargs), embedded
+
+
+def _told(job: NewJob, asked: Asked) -> NewJob:
+    headers = _message_headers(asked)
+    before = dict(headers)
+    signals.before_task_publish.send(
+        sender=job.task,
+        body=_body(asked),
+        headers=headers,
+        properties={"correlation_id": asked.task_id, "reply_to": "", "priority": job.priority},
+        declare=[],
+        retry_policy={},
+        **asked.routing,
+    )
+    added = {key: value for key, value in headers.items() if key not in before or before[key] != value}
+    if not added:
+        return job
+    custom = {**(asked.headers.get("headers") or {}), **added}
+    return job._replace(headers=payload.encode({**asked.headers, "headers": custom}))

@@ -1,0 +1,166 @@
+"""From Celery's calling options to a row. Pure but for the router: nothing is written here."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from numbers import Real
+from typing import Any, NamedTuple
+
+from celery.utils.functional import maybe_list
+from celery.utils.time import maybe_make_aware
+
+from celeriac.api import payload
+from celeriac.ledger.ids import job_id, new_id
+from celeriac.ledger.rows import NewJob
+
+__all__ = ["Asked", "ask", "is_durable"]
+
+#: Options that mean something only to a broker; a row has no use for them.
+_BROKER_ONLY = frozenset(
+    {
+        *("producer", "connection", "publisher", "router", "serializer", "compression", "retry", "retry_policy"),
+        *("delivery_mode", "exchange_type", "declare", "mandatory", "immediate", "timeout", "confirm_timeout"),
+        *("expiration", "result_cls", "add_to_parent", "route_name", "task_type", "rate_limit", "event_dispatcher"),
+    }
+)
+
+
+class Asked(NamedTuple):
+    """A call, ready to insert: its task id as the caller knows it, its row, and what signals are told."""
+
+    task_id: str
+    job: NewJob
+    ignore_result: bool | None
+    headers: dict[str, Any]
+    routing: dict[str, Any]
+
+
+def is_durable(task: Any, options: dict[str, Any]) -> bool:
+    """Take `durable` out of *options* and say whether this call belongs in the ledger."""
+    durable = options.pop("durable", None)
+    return bool(getattr(task, "durable", True) if durable is None else durable)
+
+
+def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping[str, Any]) -> Asked:
+    """Return the row that *options*, as `Task.apply_async` takes them, ask for.
+
+    Raises:
+        celeriac.errors.PayloadError: when arguments or callbacks cannot be kept.
+        ValueError: for a priority outside 0-9.
+    """
+    routed = app.amqp.router.route(
+        {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None},
+        options.get("route_name") or name,
+        args,
+        kwargs,
+        task,
+    )
+    queue = routed.pop("queue", None)
+    queue_name = str(getattr(queue, "name", queue) or options.get("routing_key") or app.conf.task_default_queue)
+    options = {**{key: value for key, value in routed.items() if key not in _BROKER_ONLY}, **options}
+
+    task_id = str(options.get("task_id") or new_id())
+    headers = _headers(app, task, task_id, options)
+    run = getattr(task, "run", None)
+    packed_args, packed_kwargs = payload.encode_call(name, args or (), kwargs or {}, run)
+    delay, run_at = _when(app, options.get("countdown"), options.get("eta"))
+    expires_in, expires_at = _expiry(app, options.get("expires"))
+    job = NewJob(
+        id=job_id(task_id),
+        task=name,
+        queue=queue_name,
+        priority=_priority(app, options.get("priority")),
+        args=packed_args,
+        kwargs=packed_kwargs,
+        headers=payload.encode(headers) if headers else "{}",
+        attempt=int(options.get("retries") or 0),
+        delay=delay,
+        run_at=run_at,
+        expires_in=expires_in,
+        expires_at=expires_at,
+    )
+    routing = {"exchange": "", "routing_key": queue_name}
+    return Asked(task_id, job, options.get("ignore_result"), headers, routing)
+
+
+def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Celery's message headers would tell the worker, without what is empty or in a column."""
+    parent = app.current_worker_task
+    root_id, parent_id = options.get("root_id"), options.get("parent_id")
+    if parent is not None and parent.request.id:
+        root_id = root_id or parent.request.root_id or parent.request.id
+        parent_id = parent_id or parent.request.id
+    stamped = list(options.get("stamped_headers") or ())
+    limits = [options.get("time_limit"), options.get("soft_time_limit")]
+    headers = {
+        "id": task_id if str(job_id(task_id)) != task_id else None,
+        "root_id": root_id if root_id != task_id else None,
+        "parent_id": parent_id,
+        "group": options.get("group_id"),
+        "group_index": options.get("group_index"),
+        "shadow": options.get("shadow"),
+        "timelimit": limits if any(limits) else None,
+        "ignore_result": _unless(options.get("ignore_result"), getattr(task, "ignore_result", None)),
+        "callbacks": _frozen(options.get("link")),
+        "errbacks": _frozen(options.get("link_error")),
+        "chain": options.get("chain"),
+        "chord": options.get("chord"),
+        "argsrepr": options.get("argsrepr"),
+        "kwargsrepr": options.get("kwargsrepr"),
+        "origin": options.get("origin"),
+        "reply_to": options.get("reply_to"),
+        "replaced_task_nesting": options.get("replaced_task_nesting") or None,
+        "stamped_headers": stamped,
+        "stamps": {stamp: maybe_list(options[stamp]) for stamp in stamped if stamp in options},
+        "headers": options.get("headers"),
+    }
+    return {key: value for key, value in headers.items() if value is not None and value not in ("", [], {})}
+
+
+def _unless(value: Any, default: Any) -> Any:
+    return None if value == default else value
+
+
+def _frozen(signatures: Any) -> list[Any] | None:
+    """Give each callback its id now, so that asking for it twice, after a crash, is asking once."""
+    if not signatures:
+        return None
+    frozen = []
+    for signature in maybe_list(signatures):
+        if isinstance(signature, dict) and not signature.get("subtask_type"):
+            chosen = {"task_id": new_id(), **(signature.get("options") or {})}
+            signature = {**signature, "options": chosen}  # noqa: PLW2901 - the caller's stays as it is
+        frozen.append(signature)
+    return frozen
+
+
+def _priority(app: Any, given: Any) -> int:
+    priority = app.conf.task_default_priority if given is None else given
+    if priority is None:
+        return 0
+    if not isinstance(priority, int) or not 0 <= priority <= 9:  # noqa: PLR2004 - Celery's range
+        raise ValueError(f"priority must be a whole number from 0 to 9 (9 is most urgent), not {priority!r}")
+    return priority
+
+
+def _moment(app: Any, value: datetime | str) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    aware: datetime = maybe_make_aware(moment, app.timezone)
+    return aware
+
+
+def _when(app: Any, countdown: Any, eta: Any) -> tuple[float, datetime | None]:
+    if countdown:
+        return max(0.0, _seconds(countdown)), None
+    return 0.0, _moment(app, eta) if eta else None
+
+
+def _expiry(app: Any, expires: Any) -> tuple[float | None, datetime | None]:
+    if expires is None:
+        return None, None
+    if isinstance(expires, Real | timedelta):
+        return _seconds(expires), None
+    return None, _moment(app, expires)
+
+
+def _seconds(value: Any) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)

@@ -1,0 +1,84 @@
+"""Every setting Celeriac reads: `CELERIAC = {...}` in Django's settings, once, into a frozen value."""
+
+import difflib
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from celeriac.errors import ConfigurationError, UnknownSetting
+
+__all__ = ["Settings", "settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Celeriac's settings. Times are seconds, sizes are bytes."""
+
+    #: The alias in DATABASES whose database is the ledger. Enqueueing joins a transaction open on this alias.
+    DATABASE: str = "default"
+
+    #: Arguments or results larger than this are refused: a big payload belongs in a file or a row, its id in the job.
+    MAX_PAYLOAD_BYTES: int = 256 * 1024
+
+    #: How long a worker waits without a ring before it looks. None: 1 s where the database can notify, else 0.1 s.
+    POLL_SECONDS: float | None = None
+
+    #: A claim is as many jobs as a slot is expected to run in this time; a job slower than this loses its claim-mates
+    #: to other workers. Longer is faster for tiny jobs and less fair.
+    CLAIM_SECONDS: float = 0.05
+
+    #: How often a worker renews its presence.
+    HEARTBEAT_SECONDS: float = 2.0
+
+    #: A job whose process died this many times while running it is dead: one poison pill must not stop a fleet.
+    MAX_LOSSES: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("MAX_PAYLOAD_BYTES", "CLAIM_SECONDS", "HEARTBEAT_SECONDS", "MAX_LOSSES"):
+            if not _positive(getattr(self, name)):
+                raise ConfigurationError(
+                    f"CELERIAC[{name!r}] must be a number above 0, not {getattr(self, name)!r}."
+                )
+        if self.POLL_SECONDS is not None and not _positive(self.POLL_SECONDS):
+            raise ConfigurationError(
+                f"CELERIAC['POLL_SECONDS'] must be a number above 0 or None, not {self.POLL_SECONDS!r}."
+            )
+        if not isinstance(self.DATABASE, str):
+            raise ConfigurationError(f"CELERIAC['DATABASE'] must be a database alias, not {self.DATABASE!r}.")
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def read(given: dict[str, Any]) -> Settings:
+    """Return *given* as `Settings`.
+
+    Raises:
+        UnknownSetting: for a name that is not a setting; the message suggests the nearest one.
+        ConfigurationError: for a value of the wrong kind.
+    """
+    known = [field.name for field in fields(Settings)]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(str(name).upper(), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Known settings: {', '.join(known)}."
+            raise UnknownSetting(f"CELERIAC holds the unknown setting {name!r}.{hint}")
+    return Settings(**given)
+
+
+@cache
+def settings() -> Settings:
+    """Return the project's settings, read at the first call."""
+    return read(getattr(django_settings, "CELERIAC", {}))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "CELERIAC":
+        settings.cache_clear()
+
+
+setting_changed.connect(_forget)

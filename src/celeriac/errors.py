@@ -1,0 +1,58 @@
+"""What can go wrong, one class per cause.
+
+    CeleriacError
+    ├── ConfigurationError      a setting is wrong; the message names it and the remedy
+    │   ├── UnknownSetting
+    │   ├── LedgerMissing       the ledger's database alias does not exist
+    │   └── NotMigrated         the ledger's tables do not exist
+    └── PayloadError            a job's arguments or result cannot be kept
+        ├── NotSerializable
+        └── PayloadTooLarge
+"""
+
+from django.core.exceptions import ImproperlyConfigured
+from kombu.exceptions import EncodeError
+
+__all__ = [
+    "CeleriacError",
+    "ConfigurationError",
+    "LedgerMissing",
+    "NotMigrated",
+    "NotSerializable",
+    "PayloadError",
+    "PayloadTooLarge",
+    "UnknownSetting",
+]
+
+
+class CeleriacError(Exception):
+    """Base of everything Celeriac raises."""
+
+
+class ConfigurationError(CeleriacError, ImproperlyConfigured):
+    """A setting is wrong."""
+
+
+class UnknownSetting(ConfigurationError):
+    """CELERIAC holds a name that no version of Celeriac reads."""
+
+
+class LedgerMissing(ConfigurationError):
+    """The alias in CELERIAC["DATABASE"] is not one of DATABASES."""
+
+
+class NotMigrated(ConfigurationError):
+    """The ledger's tables do not exist in its database."""
+
+
+# EncodeError, because that is what Celery's own callers and tracer expect when a payload cannot be encoded.
+class PayloadError(CeleriacError, EncodeError):
+    """A job's arguments or result cannot be kept in the ledger."""
+
+
+class NotSerializable(PayloadError):
+    """A value has no exact JSON form."""
+
+
+class PayloadTooLarge(PayloadError):
+    """A payload is larger than CELERIAC["MAX_PAYLOAD_BYTES"]."""

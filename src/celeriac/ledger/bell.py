@@ -1,0 +1,250 @@
+"""The bell: "there is something to see", told without polling and never relied on.
+
+Whoever made jobs ready rings after the commit; a background thread of the process sends the NOTIFY, so the caller never
+waits for it, many rings become one, and NOTIFY's global commit lock is never taken inside a user's transaction. The
+same thread listens for "something ended" while somebody waits for a result. A ring that is lost costs one poll.
+
+Where the database cannot notify, ringing does nothing and everybody polls.
+"""
+
+import atexit
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from celeriac import faults
+from celeriac.ledger.database import alias_of, can_notify, poll_seconds
+from celeriac.loops import Backoff, is_outage
+
+__all__ = ["READY", "SCHEDULED", "Listener", "close", "end_mark", "ring_done", "ring_on_commit", "ring_ready", "wait_for_end"]
+
+READY = "celeriac_ready"  # payload: the queue
+DONE = "celeriac_done"
+
+#: In place of a queue's name: a job was scheduled, so whoever stages may have to look earlier than planned.
+SCHEDULED = "\x01scheduled"
+
+#: The thread gives its connection back after this many seconds without a ring or a waiter.
+IDLE_SECONDS = 5.0
+
+
+class Listener:
+    """Waits on a connection's notifications and on `wake()` from other threads of the process, whichever is first."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._woken = False
+
+    def listen(self, connection: BaseDatabaseWrapper, *channels: str) -> None:
+        """Start listening on *connection*, which the calling thread owns."""
+        with connection.cursor() as cursor:
+            for channel in channels:
+                cursor.execute(f"LISTEN {channel}")
+
+    def wake(self) -> None:
+        """End a wait from any thread; cheap when somebody already did."""
+        if not self._woken:
+            self._woken = True
+            try:
+                os.write(self._write, b"\0")
+            except BlockingIOError:
+                pass  # the pipe is full of wake-ups already
+
+    def wait(self, timeout: float, connection: BaseDatabaseWrapper | None = None) -> list[tuple[str, str]]:
+        """Wait up to *timeout* seconds; return the (channel, payload) pairs that rang."""
+        pgconn = None if connection is None or connection.connection is None else connection.connection.pgconn
+        rung = _rung(pgconn) if pgconn is not None else []
+        if rung:
+            timeout = 0.0
+        sources = [self._read] if pgconn is None else [self._read, pgconn.socket]
+        readable, _, _ = select.select(sources, [], [], max(0.0, timeout))
+        if self._read in readable:
+            # In this order: a wake-up between the two is seen by whoever we return to, one after them writes again.
+            os.read(self._read, 4096)
+            self._woken = False
+        if connection is not None and pgconn is not None and pgconn.socket in readable:
+            with connection.wrap_database_errors:  # Django's names for an outage, as everywhere else
+                pgconn.consume_input()
+            rung += _rung(pgconn)
+        return rung
+
+    def close(self) -> None:
+        """Close the pipe."""
+        os.close(self._read)
+        os.close(self._write)
+
+
+def _rung(pgconn: Any) -> list[tuple[str, str]]:
+    rung = []
+    while (note := pgconn.notifies()) is not None:
+        rung.append((note.relname.decode(), note.extra.decode()))
+    return rung
+
+
+class _Ringer(threading.Thread):
+    """The process's background thread: sends what was rung, hears what ended."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(name="celeriac-bell", daemon=True)
+        self.alias = alias
+        self.pid = os.getpid()
+        self.listener = Listener()
+        self.pending: deque[tuple[str, str]] = deque()
+        self.waiters = 0
+        self.generation = 0  # of "something ended"
+        self.ended = threading.Condition()
+        self.idle = threading.Event()
+        self.closing = False
+        self._backoff = Backoff("celeriac bell")
+        self._last = time.monotonic()
+
+    def ring(self, channel: str, payload: str) -> None:
+        self.idle.clear()
+        self.pending.append((channel, payload))
+        self.listener.wake()
+
+    def run(self) -> None:
+        listening = False
+        connection = connections[self.alias]
+        while not self.closing:
+            try:
+                listening = self._round(connection, listening)
+                self._backoff.recovered()
+            except Exception as error:
+                connection.close()
+                listening = False
+                if not is_outage(error) and not isinstance(error, OSError):
+                    raise
+                self.idle.set()
+                self.listener.wait(self._backoff.failed(error))
+        connection.close()
+        self.listener.close()
+
+    def _round(self, connection: BaseDatabaseWrapper, listening: bool) -> bool:
+        if self.waiters and not listening:
+            self.listener.listen(connection, DONE)
+            listening = True
+            self._tell_waiters()  # what ended before we listened
+        if self.pending:
+            self._send(connection)
+        if not self.pending:
+            self.idle.set()
+        rung = self.listener.wait(IDLE_SECONDS, connection if listening else None)
+        if rung:
+            self._tell_waiters()
+        if rung or self.pending or self.waiters:
+            self._last = time.monotonic()
+        elif time.monotonic() - self._last >= IDLE_SECONDS and connection.connection is not None:
+            connection.close()
+            listening = False
+        return listening
+
+    def _send(self, connection: BaseDatabaseWrapper) -> None:
+        rung = dict.fromkeys(self.pending.popleft() for _ in range(len(self.pending)))
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_notify(c, p) FROM unnest(%s::text[], %s::text[]) AS v (c, p)",
+                    [[channel for channel, _ in rung], [payload for _, payload in rung]],
+                )
+        except Exception:
+            self.pending.extendleft(reversed(rung))  # sent again when the database is back
+            raise
+
+    def _tell_waiters(self) -> None:
+        with self.ended:
+            self.generation += 1
+            self.ended.notify_all()
+
+
+_ringer: _Ringer | None = None
+_starting = threading.Lock()
+
+
+def _get_ringer(using: str | None) -> _Ringer:
+    global _ringer  # noqa: PLW0603 - one thread a process is the point
+    ringer = _ringer
+    if ringer is None or ringer.pid != os.getpid() or not ringer.is_alive():
+        with _starting:
+            if _ringer is None or _ringer.pid != os.getpid() or not _ringer.is_alive():
+                _ringer = _Ringer(alias_of(using))
+                _ringer.start()
+            ringer = _ringer
+    return ringer
+
+
+def close() -> None:
+    """End this process's bell thread and its connection; the next ring starts another. For the end of tests."""
+    ringer = _ringer
+    if ringer is not None and ringer.pid == os.getpid() and ringer.is_alive():
+        ringer.idle.wait(0.5)
+        ringer.closing = True
+        ringer.listener.wake()
+        ringer.join(5.0)
+
+
+def _after_fork() -> None:
+    # The thread did not come along, and whoever held the lock is not here to let go.
+    global _ringer, _starting  # noqa: PLW0603
+    _ringer, _starting = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+# A command that enqueues and exits at once is still heard.
+atexit.register(close)
+
+
+def ring_ready(queues: Iterable[str], *, using: str | None = None) -> None:
+    """Tell workers that *queues* have ready jobs. Call it after the commit; it does not wait for anything."""
+    if not can_notify(using):
+        return
+    faults.point("bell.before_ring")
+    ringer = _get_ringer(using)
+    for queue in queues:
+        ringer.ring(READY, queue)
+
+
+def ring_on_commit(queues: Iterable[str], *, using: str | None = None) -> None:
+    """Ring once the transaction open on the ledger's connection, if any, has committed."""
+    if can_notify(using):
+        transaction.on_commit(partial(ring_ready, tuple(queues), using=using), using=alias_of(using), robust=True)
+
+
+def ring_done(*, using: str | None = None) -> None:
+    """Tell whoever waits for results that some job ended."""
+    if can_notify(using):
+        _get_ringer(using).ring(DONE, "")
+
+
+def end_mark(*, using: str | None = None) -> int:
+    """Return a mark to take before looking at a job, so that what ends after the look is not missed."""
+    return _get_ringer(using).generation if can_notify(using) else 0
+
+
+def wait_for_end(timeout: float | None, mark: int, *, using: str | None = None) -> None:
+    """Return when some job may have ended since *mark*: a ring, one poll, or *timeout* seconds, whichever is first."""
+    poll = poll_seconds(using)
+    limit = poll if timeout is None else min(timeout, poll)
+    if not can_notify(using):
+        threading.Event().wait(limit)
+        return
+    ringer = _get_ringer(using)
+    with ringer.ended:
+        ringer.waiters += 1
+        ringer.listener.wake()
+        try:
+            ringer.ended.wait_for(lambda: ringer.generation != mark, limit)
+        finally:
+            ringer.waiters -= 1

@@ -1,0 +1,161 @@
+"""Which database is the ledger, what it can do, and how a statement reaches it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionDoesNotExist, DatabaseError
+from django.utils import timezone
+
+from celeriac.conf import settings
+from celeriac.errors import LedgerMissing, NotMigrated
+
+__all__ = [
+    "alias_of",
+    "can_notify",
+    "clock",
+    "connection_of",
+    "execute",
+    "explained",
+    "is_postgresql",
+    "poll_seconds",
+    "require_tables",
+    "statement",
+    "writing",
+]
+
+TABLES = ("celeriac_job", "celeriac_attempt", "celeriac_edge", "celeriac_worker", "celeriac_queue")
+
+
+def alias_of(using: str | None = None) -> str:
+    """Return *using* or the ledger's alias."""
+    return using or settings().DATABASE
+
+
+def connection_of(using: str | None = None) -> BaseDatabaseWrapper:
+    """Return this thread's connection to the ledger.
+
+    Raises:
+        LedgerMissing: when the alias is not one of DATABASES.
+    """
+    alias = alias_of(using)
+    try:
+        return connections[alias]
+    except ConnectionDoesNotExist:
+        known = ", ".join(sorted(connections)) or DEFAULT_DB_ALIAS
+        raise LedgerMissing(
+            f"CELERIAC['DATABASE'] is {alias!r}, which is not in DATABASES ({known}). "
+            "Name the alias whose database shall hold the jobs."
+        ) from None
+
+
+def is_postgresql(using: str | None = None) -> bool:
+    """Whether the ledger has the PostgreSQL statements."""
+    return connection_of(using).vendor == "postgresql"
+
+
+def can_notify(using: str | None = None) -> bool:
+    """Whether the ledger's database can ring a bell (LISTEN/NOTIFY)."""
+    return _psycopg3(connection_of(using))
+
+
+def poll_seconds(using: str | None = None) -> float:
+    """Return how long to wait without a ring before looking."""
+    configured = settings().POLL_SECONDS
+    if configured is not None:
+        return configured
+    return 1.0 if can_notify(using) else 0.1
+
+
+@cache
+def statement(name: str) -> str:
+    """Return the text of `sql/postgresql/<name>.sql`."""
+    return files("celeriac.ledger").joinpath("sql", "postgresql", f"{name}.sql").read_text("utf-8")
+
+
+def require_tables(using: str | None = None) -> None:
+    """Raise `NotMigrated` unless the ledger's tables exist; needs the database to be up."""
+    connection = connection_of(using)
+    missing = sorted(set(TABLES) - set(connection.introspection.table_names()))
+    if missing:
+        flag = "" if connection.alias == DEFAULT_DB_ALIAS else f" --database {connection.alias}"
+        raise NotMigrated(
+            f"The ledger's tables are missing from the database {connection.alias!r} ({', '.join(missing)}). "
+            f"Run: python manage.py migrate celeriac{flag}"
+        )
+
+
+@contextmanager
+def explained(using: str | None = None) -> Iterator[None]:
+    """Turn "no such table" into `NotMigrated`; every other error passes as it is."""
+    try:
+        yield
+    except DatabaseError as error:
+        connection = connection_of(using)
+        if not connection.in_atomic_block and _names_missing_table(error):
+            require_tables(using)
+        raise
+
+
+def _names_missing_table(error: DatabaseError) -> bool:
+    text = str(error)
+    return "celeriac_" in text and ("does not exist" in text or "no such table" in text or "doesn't exist" in text)
+
+
+def execute(name: str, params: dict[str, Any], using: str | None = None) -> list[tuple[Any, ...]]:
+    """Run the PostgreSQL statement *name* and return its rows.
+
+    For the statements a worker repeats: prepared on the connection where that is allowed, since planning a claim costs
+    as much as running it. DISABLE_SERVER_SIDE_CURSORS is how a project tells Django that a connection pooler stands
+    between, which would lose what was prepared.
+    """
+    connection = connection_of(using)
+    if not _psycopg3(connection) or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        with connection.cursor() as cursor:
+            cursor.execute(statement(name), params)
+            return cursor.fetchall() if cursor.description else []
+    import psycopg
+
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement(name), params, prepare=True)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
+def _psycopg3(connection: BaseDatabaseWrapper) -> bool:
+    return connection.vendor == "postgresql" and connection.Database.__name__ == "psycopg"
+
+
+def clock(using: str | None = None) -> datetime:
+    """Return the database's time, as Django stores times. SQLite has no other clock than ours."""
+    connection = connection_of(using)
+    if connection.vendor == "sqlite":
+        return timezone.now()
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT clock_timestamp() AT TIME ZONE 'UTC'")
+        else:
+            cursor.execute("SELECT UTC_TIMESTAMP(6)")
+        now: datetime = cursor.fetchone()[0].replace(tzinfo=UTC)
+    return now if timezone.now().tzinfo else timezone.make_naive(now)
+
+
+@contextmanager
+def writing(using: str | None = None) -> Iterator[str]:
+    """A transaction that holds SQLite's write lock from its first statement on.
+
+    SQLite refuses at once ("database is locked", no waiting) to turn a transaction that has read into one that writes
+    when another writer came between. A first statement that writes nothing takes the lock in turn instead.
+    """
+    alias = alias_of(using)
+    connection = connection_of(using)
+    with transaction.atomic(using=alias):
+        if connection.vendor == "sqlite" and len(connection.savepoint_ids) == 0:
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE celeriac_queue SET paused = paused WHERE 0")
+        yield alias

@@ -1,0 +1,168 @@
+"""The ledger's tables. They are read with the ORM and changed only by the verbs."""
+
+from django.db import models
+from django.db.models import Q
+
+from celeriac.ledger.states import ENDED, State
+
+__all__ = ["Attempt", "Edge", "Job", "Queue", "SavedGroup", "Worker"]
+
+_ENDED = sorted(ENDED)
+
+
+class Job(models.Model):
+    """A job: one call of a task, from asking to its end."""
+
+    id = models.UUIDField(primary_key=True, editable=False)  # Celery's task id
+    task = models.CharField(max_length=255)
+    queue = models.CharField(max_length=200)
+    priority = models.SmallIntegerField(default=0)  # 0-9, 9 most urgent, whatever the broker
+    # JSON in text, not jsonb: jsonb refuses \u0000 and NaN and reorders keys, and the hot path never looks inside.
+    args = models.TextField()
+    kwargs = models.TextField()
+    headers = models.TextField()
+    state = models.CharField(max_length=10)
+    reason = models.CharField(max_length=40, default="", blank=True)  # why it waits, or how it ended
+    attempt = models.IntegerField(default=0)  # attempts that did not succeed; Celery's `retries` while running
+    losses = models.SmallIntegerField(default=0)  # attempts whose process died
+    claim_no = models.IntegerField(default=0)  # the fence: only grows; a finishing write must name it
+    waits_for = models.IntegerField(default=0)  # unfinished parents
+    run_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    worker = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    result = models.TextField(null=True)  # noqa: DJ001 - null is "no result", "" could never be JSON
+    error = models.TextField(null=True)  # noqa: DJ001
+    children = models.TextField(null=True)  # noqa: DJ001
+    progress = models.TextField(null=True)  # noqa: DJ001 - what update_state() last said while running
+
+    class Meta:
+        db_table = "celeriac_job"
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in State]), name="celeriac_job_state"),
+            models.CheckConstraint(
+                condition=Q(state="running", worker__isnull=False) | (~Q(state="running") & Q(worker__isnull=True)),
+                name="celeriac_job_running_has_worker",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=_ENDED, finished_at__isnull=False)
+                | (~Q(state__in=_ENDED) & Q(finished_at__isnull=True)),
+                name="celeriac_job_ended_has_finished_at",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="waiting") | Q(waits_for__gt=0) | ~Q(reason=""),
+                name="celeriac_job_waiting_has_cause",
+            ),
+            models.CheckConstraint(condition=Q(priority__range=(0, 9)), name="celeriac_job_priority"),
+            models.CheckConstraint(condition=Q(waits_for__gte=0), name="celeriac_job_waits_for"),
+        ]
+        # Each index serves one mover and holds only the rows it moves, so a million finished jobs cost it nothing
+        # (docs/decisions/0004-indexes.md has the plans).
+        indexes = [
+            models.Index(
+                "queue",
+                models.F("priority").desc(),
+                "run_at",
+                "id",
+                name="celeriac_job_claim",
+                condition=Q(state="ready"),
+            ),
+            models.Index(fields=["run_at"], name="celeriac_job_stage", condition=Q(state="scheduled")),
+            models.Index(fields=["worker"], name="celeriac_job_held", condition=Q(state="running")),
+            models.Index(fields=["task"], name="celeriac_job_parked", condition=Q(state="waiting")),
+            models.Index(
+                fields=["expires_at"],
+                name="celeriac_job_expire",
+                condition=Q(expires_at__isnull=False, state__in=["waiting", "scheduled", "ready"]),
+            ),
+            models.Index(fields=["finished_at"], name="celeriac_job_dead", condition=Q(state="dead")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task}[{self.id}]"
+
+
+class Attempt(models.Model):
+    """One run of a job that did not succeed, kept for whoever asks why."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
+    number = models.IntegerField()  # 1 for the first attempt
+    claim_no = models.IntegerField()
+    kind = models.CharField(max_length=12)  # failed, retry, lost, timeout, rejected
+    exception = models.CharField(max_length=255)  # dotted name of the exception's class
+    message = models.TextField()
+    traceback = models.TextField()
+    worker = models.UUIDField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "celeriac_attempt"
+        constraints = [models.UniqueConstraint(fields=["job", "claim_no"], name="celeriac_attempt_once")]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.job_id}: {self.exception}"
+
+
+class Edge(models.Model):
+    """*child* waits for the job *parent*; counted down by the statement that ends the parent."""
+
+    # No foreign key on the parent: a chain's last step is waited for before its row exists.
+    parent = models.UUIDField()
+    child = models.ForeignKey(Job, models.CASCADE, related_name="edges")
+    position = models.IntegerField()
+
+    class Meta:
+        db_table = "celeriac_edge"
+        constraints = [models.UniqueConstraint(fields=["parent", "child"], name="celeriac_edge_once")]
+
+    def __str__(self) -> str:
+        return f"{self.child_id} waits for {self.parent}"
+
+
+class Worker(models.Model):
+    """A running worker's presence; the row's id is new at each start, so a restart never inherits claims."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    hostname = models.CharField(max_length=255)  # Celery's node name
+    pid = models.IntegerField()
+    pool = models.CharField(max_length=100)
+    concurrency = models.IntegerField()
+    queues = models.TextField()  # JSON list
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "celeriac_worker"
+
+    def __str__(self) -> str:
+        return f"{self.hostname} (pid {self.pid})"
+
+
+class Queue(models.Model):
+    """What an operator has said of a queue; a queue nobody spoke of has no row."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    paused = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "celeriac_queue"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SavedGroup(models.Model):
+    """What `GroupResult.save()` keeps."""
+
+    id = models.CharField(max_length=155, primary_key=True)
+    result = models.TextField()  # JSON of GroupResult.as_tuple()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "celeriac_savedgroup"
+
+    def __str__(self) -> str:
+        return self.id

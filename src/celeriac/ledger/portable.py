@@ -1,0 +1,259 @@
+"""The verbs for SQLite, MySQL and MariaDB, with the ORM; same contract as the PostgreSQL statements.
+
+Each runs in one transaction that takes the write lock first (`writing`). Rows are chosen, then changed under the fence,
+so a row that another worker took in between is simply not ours.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from celeriac.ledger.database import alias_of, clock, connection_of, writing
+from celeriac.ledger.models import Attempt, Edge, Job, Queue
+from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return, Settlement
+from celeriac.ledger.states import State
+
+__all__ = ["claim", "expiring", "finish", "insert", "release", "reschedule", "settle", "stage", "unpark"]
+
+RESTING = (State.WAITING, State.SCHEDULED, State.READY)
+
+
+def stored(when: datetime | None) -> datetime | None:
+    """Return *when* as Django stores times under the project's USE_TZ."""
+    if when is None or bool(when.tzinfo) == bool(timezone.now().tzinfo):
+        return when
+    return timezone.make_naive(when) if when.tzinfo else timezone.make_aware(when)
+
+
+def _locked(rows: QuerySet[Job], using: str | None) -> QuerySet[Job]:
+    features = connection_of(using).features
+    return rows.select_for_update(skip_locked=True) if features.has_select_for_update_skip_locked else rows
+
+
+def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:
+    now = clock(using)
+    with writing(using) as alias:
+        held = Job.objects.using(alias)
+        there = set(held.filter(id__in=[job.id for job in jobs]).values_list("id", flat=True))
+        fresh = [_row(job, now) for job in jobs if job.id not in there]
+        held.bulk_create(fresh, ignore_conflicts=True)
+        again = 0
+        for job in jobs:
+            if job.id in there:
+                row = _row(job, now)
+                content = {field: getattr(row, field) for field in _CONTENT}
+                again += held.filter(id=job.id, state=State.WAITING, reason="replaced").update(**content)
+    return len(fresh) + again
+
+
+_CONTENT = (
+    *("task", "queue", "priority", "args", "kwargs", "headers", "attempt"),
+    *("waits_for", "reason", "state", "run_at", "expires_at"),
+)
+
+
+def _row(job: NewJob, now: datetime) -> Job:
+    run_at = stored(job.run_at) or now + timedelta(seconds=job.delay)
+    expires_at = stored(job.expires_at)
+    if expires_at is None and job.expires_in is not None:
+        expires_at = now + timedelta(seconds=job.expires_in)
+    resting = State.SCHEDULED if run_at > now else State.READY
+    kept = {field: getattr(job, field) for field in job._fields[:10]}
+    state = State.WAITING if job.waits_for or job.reason else resting
+    return Job(**kept, state=state.value, run_at=run_at, expires_at=expires_at, created_at=now)
+
+
+def claim(worker: UUID, queue: str, limit: int, *, using: str | None = None) -> list[ClaimedJob]:
+    ready = Job.objects.using(alias_of(using)).filter(state=State.READY, queue=queue)
+    # A look without the write lock first: an idle worker on SQLite must not queue up with the writers.
+    if not ready.exists() or Queue.objects.using(alias_of(using)).filter(name=queue, paused=True).exists():
+        return []
+    with writing(using) as alias:
+        now = clock(using)
+        fresh = ready.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+        ids = list(_locked(fresh, using).order_by("-priority", "run_at", "id").values_list("id", flat=True)[:limit])
+        held = Job.objects.using(alias).filter(id__in=ids)
+        held.update(state=State.RUNNING, worker=worker, claim_no=F("claim_no") + 1, started_at=now)
+        return [ClaimedJob(*row) for row in held.values_list(*ClaimedJob._fields)]
+
+
+def _fenced(alias: str, id_: UUID, claim_no: int) -> QuerySet[Job]:
+    return Job.objects.using(alias).filter(id=id_, claim_no=claim_no, state=State.RUNNING)
+
+
+def release(jobs: Sequence[ClaimedJob], *, using: str | None = None) -> dict[str, int]:
+    released: Counter[str] = Counter()
+    with writing(using) as alias:
+        for job in jobs:
+            moved = _fenced(alias, job.id, job.claim_no).update(
+                state=State.READY, worker=None, started_at=None, progress=None
+            )
+            if moved:
+                released[job.queue] += 1
+    return dict(released)
+
+
+def finish(
+    endings: Sequence[Ending], failures: Sequence[Failure], *, using: str | None = None
+) -> tuple[int, list[str]]:
+    finished: list[UUID] = []
+    with writing(using) as alias:
+        now = clock(using)
+        _keep(failures, alias, now)
+        for end in endings:
+            ended = now - timedelta(seconds=end.ago)
+            moved = _fenced(alias, end.id, end.claim_no).update(
+                state=end.state,
+                reason=end.reason,
+                attempt=F("attempt") + end.charge,
+                losses=F("losses") + end.loss,
+                result=end.result,
+                error=end.error,
+                children=end.children,
+                progress=None,
+                worker=None,
+                started_at=ended - timedelta(seconds=end.ran),
+                finished_at=ended,
+            )
+            if moved:
+                finished.append(end.id)
+        return len(finished), _count_down(finished, alias)
+
+
+def _count_down(ended: Collection[UUID], alias: str) -> list[str]:
+    """Count down what waits for the *ended* jobs; return the queues of those that became ready."""
+    freed: set[str] = set()
+    if not ended:
+        return []
+    children = Edge.objects.using(alias).filter(parent__in=ended).values("child_id").annotate(n=Count("id"))
+    for child in children.order_by("child_id"):
+        jobs = Job.objects.using(alias)
+        waiting = jobs.filter(id=child["child_id"], state=State.WAITING, waits_for__gte=child["n"])
+        job = waiting.select_for_update().first()
+        if job is not None:
+            left = job.waits_for - child["n"]
+            ready = left == 0 and not job.reason
+            jobs.filter(id=job.id).update(waits_for=left, state=State.READY if ready else State.WAITING)
+            freed.update([job.queue] if ready else [])
+    return sorted(freed)
+
+
+def _keep(failures: Iterable[Failure], alias: str, now: datetime) -> None:
+    for failure in failures:
+        job = _fenced(alias, failure.id, failure.claim_no).first()
+        if job is not None:
+            ended = now - timedelta(seconds=failure.ago)
+            Attempt.objects.using(alias).create(
+                job=job,
+                number=job.attempt + 1,
+                claim_no=job.claim_no,
+                kind=failure.kind,
+                exception=failure.exception,
+                message=failure.message,
+                traceback=failure.traceback,
+                worker=job.worker,
+                started_at=ended - timedelta(seconds=failure.ran),
+                finished_at=ended,
+            )
+
+
+def reschedule(
+    returns: Sequence[Return], failures: Sequence[Failure], *, using: str | None = None
+) -> list[tuple[str, str, int]]:
+    moved: Counter[tuple[str, str]] = Counter()
+    with writing(using) as alias:
+        now = clock(using)
+        _keep(failures, alias, now)
+        for back in returns:
+            run_at = stored(back.run_at) or now + timedelta(seconds=back.delay)
+            state = State.WAITING if back.reason else State.SCHEDULED if run_at > now else State.READY
+            changed: dict[str, Any] = {
+                field: getattr(back, field)
+                for field in ("queue", "priority", "args", "kwargs", "headers")
+                if getattr(back, field) is not None
+            }
+            if back.expires_at is not None:
+                changed["expires_at"] = stored(back.expires_at)
+            fenced = _fenced(alias, back.id, back.claim_no)
+            queue = changed.get("queue") or fenced.values_list("queue", flat=True).first()
+            if fenced.update(
+                state=state,
+                reason=back.reason,
+                attempt=F("attempt") + back.charge,
+                losses=F("losses") + back.loss,
+                run_at=run_at,
+                worker=None,
+                started_at=None,
+                progress=None,
+                **changed,
+            ):
+                moved[str(queue), state.value] += 1
+    return [(queue, state, count) for (queue, state), count in moved.items()]
+
+
+def stage(limit: int, *, using: str | None = None) -> tuple[int, list[str], float | None]:
+    now = clock(using)
+    scheduled = Job.objects.using(alias_of(using)).filter(state=State.SCHEDULED)
+    count, queues = 0, []
+    if scheduled.filter(run_at__lte=now).exists():
+        with writing(using):
+            count, queues = _make_ready(scheduled.filter(run_at__lte=now).order_by("run_at"), limit, using)
+    first = scheduled.order_by("run_at").values_list("run_at", flat=True).first()
+    return count, queues, None if first is None else (first - clock(using)).total_seconds()
+
+
+def _make_ready(rows: QuerySet[Job], limit: int, using: str | None) -> tuple[int, list[str]]:
+    chosen = list(_locked(rows, using).values_list("id", "queue")[:limit])
+    held = Job.objects.using(alias_of(using)).filter(id__in=[id_ for id_, _ in chosen])
+    held.update(state=State.READY, reason="")
+    return len(chosen), [queue for _, queue in chosen]
+
+
+def unpark(tasks: Collection[str], limit: int, *, using: str | None = None) -> dict[str, int]:
+    parked = Job.objects.using(alias_of(using)).filter(
+        state=State.WAITING, reason="unregistered", waits_for=0, task__in=list(tasks)
+    )
+    if not parked.exists():
+        return {}
+    with writing(using):
+        return dict(Counter(_make_ready(parked, limit, using)[1]))
+
+
+def expiring(limit: int, *, using: str | None = None) -> list[UUID]:
+    rows = Job.objects.using(alias_of(using)).filter(expires_at__lte=clock(using), state__in=RESTING)
+    return list(_locked(rows, using).order_by("expires_at").values_list("id", flat=True)[:limit])
+
+
+def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> tuple[list[UUID], list[str]]:
+    settled: list[UUID] = []
+    with writing(using) as alias:
+        now = clock(using)
+        jobs = Job.objects.using(alias)
+        for end in settlements:
+            kept = {f: getattr(end, f) for f in ("state", "reason", "result", "error", "children")}
+            if jobs.filter(id=end.id, state__in=RESTING).update(**kept, waits_for=0, finished_at=now):
+                settled.append(end.id)
+            elif end.task and not jobs.filter(id=end.id).exists():
+                made = {f: getattr(end, f) for f in ("id", "task", "queue", "args", "kwargs", "headers")}
+                jobs.create(**made, **kept, run_at=now, created_at=now, finished_at=now)
+                settled.append(end.id)
+        return settled, _count_down(settled, alias)
+
+
+def story_of(end: Settlement, alias: str) -> Attempt:
+    """Return the `Attempt` that keeps a settlement's traceback."""
+    return Attempt(
+        job_id=end.id,
+        number=1,
+        claim_no=0,
+        kind="failed",
+        exception=end.reason,
+        message="",
+        traceback=end.traceback,
+        finished_at=clock(alias),
+    )

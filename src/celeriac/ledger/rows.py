@@ -1,0 +1,107 @@
+"""The values that go into and come out of the verbs."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+__all__ = ["ClaimedJob", "Ending", "Failure", "NewJob", "Return", "Settlement"]
+
+
+class NewJob(NamedTuple):
+    """A job to insert. Payload fields are JSON text; `delay` and `expires_in` are seconds from the database's now."""
+
+    id: UUID
+    task: str
+    queue: str
+    priority: int = 0
+    args: str = "[]"
+    kwargs: str = "{}"
+    headers: str = "{}"
+    attempt: int = 0
+    waits_for: int = 0
+    reason: str = ""
+    delay: float = 0.0
+    run_at: datetime | None = None  # wins over delay
+    expires_in: float | None = None
+    expires_at: datetime | None = None  # wins over expires_in
+
+
+class ClaimedJob(NamedTuple):
+    """A job as a claim hands it to the worker."""
+
+    id: UUID
+    task: str
+    queue: str
+    priority: int
+    args: str
+    kwargs: str
+    headers: str
+    attempt: int
+    losses: int
+    claim_no: int
+    run_at: datetime
+    expires_at: datetime | None
+
+
+class Ending(NamedTuple):
+    """How a claimed job ended for good. `ran` and `ago` are seconds: how long the body took, how long ago it ended."""
+
+    id: UUID
+    claim_no: int
+    state: str
+    reason: str = ""
+    charge: int = 0  # attempts to add
+    loss: int = 0
+    result: str | None = None
+    error: str | None = None
+    children: str | None = None
+    ran: float = 0.0
+    ago: float = 0.0
+
+
+class Return(NamedTuple):
+    """A claimed job that goes back to wait for another attempt; None keeps what the row has."""
+
+    id: UUID
+    claim_no: int
+    reason: str = ""  # not empty: waiting for that
+    charge: int = 0
+    loss: int = 0
+    delay: float = 0.0
+    run_at: datetime | None = None
+    queue: str | None = None
+    priority: int | None = None
+    args: str | None = None
+    kwargs: str | None = None
+    headers: str | None = None
+    expires_at: datetime | None = None
+
+
+class Failure(NamedTuple):
+    """The story of an attempt that did not succeed, for the `Attempt` row."""
+
+    id: UUID
+    claim_no: int
+    kind: str
+    exception: str
+    message: str
+    traceback: str
+    ran: float = 0.0
+    ago: float = 0.0
+
+
+class Settlement(NamedTuple):
+    """The end of a job that no worker holds; with a task name, a missing row is made."""
+
+    id: UUID
+    state: str
+    reason: str = ""
+    result: str | None = None
+    error: str | None = None
+    children: str | None = None
+    traceback: str = ""
+    task: str = ""
+    queue: str = ""
+    args: str = "[]"
+    kwargs: str = "{}"
+    headers: str = "{}"

@@ -1,0 +1,31 @@
+-- End claimed jobs, and count down whatever waits for them, in one statement: a chord cannot be lost between two
+-- writes. The fence is (state, claim_no); a row it refuses changes nothing here and counts down nothing.
+WITH finished AS (
+    UPDATE celeriac_job j
+    SET state = v.state, reason = v.reason, attempt = j.attempt + v.charge, losses = j.losses + v.loss,
+        result = v.result, error = v.error, children = v.children, progress = NULL, worker = NULL,
+        started_at = clock_timestamp() - (v.ran + v.ago) * interval '1 second',
+        finished_at = clock_timestamp() - v.ago * interval '1 second'
+    FROM unnest(
+        %(id)s::uuid[], %(claim_no)s::int[], %(state)s::text[], %(reason)s::text[], %(charge)s::int[],
+        %(loss)s::int[], %(result)s::text[], %(error)s::text[], %(children)s::text[], %(ran)s::float8[],
+        %(ago)s::float8[]
+    ) AS v (id, claim_no, state, reason, charge, loss, result, error, children, ran, ago)
+    WHERE j.id = v.id AND j.claim_no = v.claim_no AND j.state = 'running'
+    RETURNING j.id
+), counted AS (
+    SELECT e.child_id, count(*)::int AS parents
+    FROM celeriac_edge e JOIN finished f ON f.id = e.parent
+    GROUP BY e.child_id
+), locked AS MATERIALIZED (
+    -- Two flushers may end parents of the same children; locking in one order keeps them from deadlock.
+    SELECT c.id FROM celeriac_job c WHERE c.id IN (SELECT child_id FROM counted) ORDER BY c.id FOR UPDATE
+), freed AS (
+    UPDATE celeriac_job c
+    SET waits_for = c.waits_for - n.parents,
+        state = CASE WHEN c.waits_for > n.parents OR c.reason <> '' THEN 'waiting' ELSE 'ready' END
+    FROM counted n JOIN locked l ON l.id = n.child_id
+    WHERE c.id = n.child_id AND c.state = 'waiting' AND c.waits_for >= n.parents
+    RETURNING c.queue, c.state
+)
+SELECT (SELECT count(*) FROM finished), (SELECT array_agg(DISTINCT queue) FROM freed WHERE state = 'ready')

@@ -1,0 +1,30 @@
+-- Insert jobs. An id already there is left alone, so asking twice is asking once; only a job that was replaced
+-- (Task.replace) takes the new content when its id comes back as the last step of the replacement.
+-- clock_timestamp(), not now(): jobs of one long transaction keep their order, and a countdown starts at the call.
+INSERT INTO celeriac_job AS j (
+    id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason,
+    state, run_at, expires_at, created_at, losses, claim_no
+)
+SELECT
+    v.id, v.task, v.queue, v.priority, v.args, v.kwargs, v.headers, v.attempt, v.waits_for, v.reason,
+    CASE
+        WHEN v.waits_for > 0 OR v.reason <> '' THEN 'waiting'
+        WHEN COALESCE(v.run_at > clock_timestamp(), v.delay > 0) THEN 'scheduled'
+        ELSE 'ready'
+    END,
+    COALESCE(v.run_at, clock_timestamp() + v.delay * interval '1 second'),
+    COALESCE(v.expires_at, clock_timestamp() + v.expires_in * interval '1 second'),
+    clock_timestamp(), 0, 0
+FROM unnest(
+    %(id)s::uuid[], %(task)s::text[], %(queue)s::text[], %(priority)s::smallint[], %(args)s::text[],
+    %(kwargs)s::text[], %(headers)s::text[], %(attempt)s::int[], %(waits_for)s::int[], %(reason)s::text[],
+    %(delay)s::float8[], %(run_at)s::timestamptz[], %(expires_in)s::float8[], %(expires_at)s::timestamptz[]
+) AS v (
+    id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, delay, run_at, expires_in, expires_at
+)
+ON CONFLICT (id) DO UPDATE SET
+    task = excluded.task, queue = excluded.queue, priority = excluded.priority, args = excluded.args,
+    kwargs = excluded.kwargs, headers = excluded.headers, attempt = excluded.attempt,
+    waits_for = excluded.waits_for, reason = excluded.reason, state = excluded.state,
+    run_at = excluded.run_at, expires_at = excluded.expires_at
+WHERE j.state = 'waiting' AND j.reason = 'replaced'

@@ -1,0 +1,9 @@
+-- Give claimed jobs back untouched: no attempt is charged, and run_at keeps their place in the line.
+WITH released AS (
+    UPDATE celeriac_job j
+    SET state = 'ready', worker = NULL, started_at = NULL, progress = NULL
+    FROM unnest(%(id)s::uuid[], %(claim_no)s::int[]) AS v (id, claim_no)
+    WHERE j.id = v.id AND j.claim_no = v.claim_no AND j.state = 'running'
+    RETURNING j.queue
+)
+SELECT queue, count(*) FROM released GROUP BY queue

@@ -1,0 +1,78 @@
+"""A job's states, and every move between them, as data.
+
+The verbs are tested against `MOVES`: a verb makes the moves listed here under its name and no other. CHECK constraints
+in the models forbid the half-states in between.
+"""
+
+from enum import StrEnum
+
+from celery import states as celery_states
+
+__all__ = ["ENDED", "MOVES", "OPEN", "State", "celery_state"]
+
+
+class State(StrEnum):
+    """Where a job stands. Each resting state has one automatic mover."""
+
+    WAITING = "waiting"  # on parents, an event, or a worker that knows the task; moved by finish, settle, unpark
+    SCHEDULED = "scheduled"  # until run_at; moved by stage
+    READY = "ready"  # moved by claim
+    RUNNING = "running"  # held by one claim; moved by finish, reschedule, release
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED})
+OPEN = frozenset(State) - ENDED
+
+_RESTING = (State.WAITING, State.SCHEDULED, State.READY)
+
+#: verb → the (from, to) pairs it may make; None is "no row yet".
+MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
+    "insert": frozenset(
+        {
+            (None, State.WAITING),
+            (None, State.SCHEDULED),
+            (None, State.READY),
+            # A replaced job's id comes back as the last step of what replaced it.
+            (State.WAITING, State.WAITING),
+            (State.WAITING, State.SCHEDULED),
+            (State.WAITING, State.READY),
+        }
+    ),
+    "stage": frozenset({(State.SCHEDULED, State.READY)}),
+    "unpark": frozenset({(State.WAITING, State.READY)}),
+    "expire": frozenset({(state, State.CANCELLED) for state in _RESTING}),
+    "claim": frozenset({(State.READY, State.RUNNING)}),
+    "release": frozenset({(State.RUNNING, State.READY)}),
+    "reschedule": frozenset(
+        {
+            (State.RUNNING, State.SCHEDULED),
+            (State.RUNNING, State.READY),
+            (State.RUNNING, State.WAITING),
+        }
+    ),
+    "finish": frozenset({(State.RUNNING, state) for state in ENDED} | {(State.WAITING, State.READY)}),
+    "settle": frozenset(
+        {(start, end) for start in (None, *_RESTING) for end in ENDED} | {(State.WAITING, State.READY)}
+    ),
+}
+
+
+def celery_state(state: str, attempt: int = 0) -> str:
+    """Return Celery's name for *state*; a job scheduled after a failed attempt is RETRY."""
+    if state == State.SCHEDULED and attempt > 0:
+        return celery_states.RETRY
+    return _CELERY[State(state)]
+
+
+_CELERY = {
+    State.WAITING: celery_states.PENDING,
+    State.SCHEDULED: celery_states.PENDING,
+    State.READY: celery_states.PENDING,
+    State.RUNNING: celery_states.STARTED,
+    State.SUCCEEDED: celery_states.SUCCESS,
+    State.DEAD: celery_states.FAILURE,
+    State.CANCELLED: celery_states.REVOKED,
+}

@@ -1,0 +1,19 @@
+"""expire: waiting, scheduled or ready → cancelled, for jobs past `expires_at`."""
+
+from celeriac.ledger import portable
+from celeriac.ledger.columns import BATCH
+from celeriac.ledger.database import execute, is_postgresql, writing
+from celeriac.ledger.rows import Settlement
+from celeriac.ledger.verbs.settle import Settled, settle
+
+__all__ = ["expire"]
+
+
+def expire(limit: int = BATCH, *, using: str | None = None) -> Settled:
+    """Cancel up to *limit* jobs that expired before a worker could start them."""
+    with writing(using):
+        if is_postgresql(using):
+            ids = [row[0] for row in execute("expiring", {"limit": limit}, using)]
+        else:
+            ids = portable.expiring(limit, using=using)
+        return settle([Settlement(id=id_, state="cancelled", reason="expired") for id_ in ids], using=using)

@@ -1,0 +1,55 @@
+"""insert: nothing → ready, scheduled or waiting. One statement per 1,000 jobs, in the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+
+from celeriac import events, faults
+from celeriac.ledger import portable
+from celeriac.ledger.columns import arrays, batches
+from celeriac.ledger.database import connection_of, explained, is_postgresql, statement, writing
+from celeriac.ledger.models import Edge
+from celeriac.ledger.rows import NewJob
+
+__all__ = ["insert", "insert_waiting"]
+
+
+def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
+    """Insert *jobs* and return how many rows that made; an id already there is not asked twice.
+
+    Raises:
+        NotMigrated: when the ledger's tables do not exist.
+        django.db.DatabaseError: when the database refuses or is away; nothing was inserted by that statement.
+    """
+    inserted = 0
+    for batch in batches(jobs):
+        with explained(using):
+            inserted += _insert(batch, using)
+        faults.point("insert.after_statement")
+        events.emit("insert", jobs=batch)
+    return inserted
+
+
+def _insert(batch: list[NewJob], using: str | None) -> int:
+    if not is_postgresql(using):
+        return portable.insert(batch, using=using)
+    with connection_of(using).cursor() as cursor:
+        if len(batch) == 1:
+            cursor.execute(statement("insert_one"), batch[0]._asdict())
+            if cursor.rowcount:
+                return 1
+        cursor.execute(statement("insert"), arrays(batch))
+        return int(cursor.rowcount)
+
+
+def insert_waiting(job: NewJob, parents: Sequence[object], *, using: str | None = None) -> bool:
+    """Insert *job* so that it becomes ready when every one of *parents* (ids, in order) has ended.
+
+    The parents must not have been inserted yet: what ended before the edge was there is never counted down.
+    Returns False, and changes nothing, when the job is already there.
+    """
+    with writing(using) as alias:
+        if not insert([job._replace(waits_for=len(parents))], using=using):
+            return False
+        Edge.objects.using(alias).bulk_create(
+            Edge(parent=parent, child_id=job.id, position=position) for position, parent in enumerate(parents)
+        )
+    return True

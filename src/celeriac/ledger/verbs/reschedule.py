@@ -1,0 +1,30 @@
+"""reschedule: running → scheduled, ready or waiting, for a job that gets another attempt."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from celeriac import events
+from celeriac.ledger import portable
+from celeriac.ledger.columns import arrays
+from celeriac.ledger.database import alias_of, execute, is_postgresql
+from celeriac.ledger.rows import Failure, Return
+from celeriac.ledger.verbs.failures import keep_failures
+
+__all__ = ["reschedule"]
+
+
+def reschedule(
+    returns: Sequence[Return], failures: Sequence[Failure] = (), *, using: str | None = None
+) -> list[tuple[str, str, int]]:
+    """Send claimed jobs back, with the stories of those that failed; return (queue, state, how many) for each kind."""
+    if is_postgresql(using):
+        with transaction.atomic(using=alias_of(using)):
+            if failures:
+                keep_failures(failures, using=using)
+            moved = execute("reschedule", arrays(returns), using)
+    else:
+        moved = portable.reschedule(returns, failures, using=using)
+    back = [(queue, state, count) for queue, state, count in moved]
+    events.emit("reschedule", returns=returns, failures=failures, moved=back)
+    return back

@@ -1,0 +1,94 @@
+"""The one loop every background service runs in: interruptible, surviving errors, saying each trouble once.
+
+A service is a function that does one round and returns how long to rest. When a round fails because the database is
+away, the loop says so once, closes the thread's connections, and tries again with capped exponential backoff and full
+jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), so that a fleet does not return in step.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from django.db import connections
+from django.db.utils import InterfaceError, OperationalError
+
+__all__ = ["Backoff", "Loop", "is_outage"]
+
+logger = logging.getLogger("celeriac")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether *error* means that the database cannot be reached or talked to, rather than that it refused the data."""
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+class Backoff:
+    """Delays between attempts to reach the database, and the one log line per outage."""
+
+    def __init__(self, service: str, *, base: float = 0.1, cap: float = 5.0) -> None:
+        self.service = service
+        self.base = base
+        self.cap = cap
+        self.failures = 0
+
+    def failed(self, error: BaseException) -> float:
+        """Note a failure; return the seconds to wait before the next attempt."""
+        if self.failures == 0:
+            logger.error(
+                "%s: the ledger's database is not available (%s). Trying again with backoff until it is; "
+                "committed jobs are safe in it.",
+                self.service,
+                str(error).strip() or type(error).__name__,
+            )
+        self.failures += 1
+        ceiling = min(self.cap, self.base * 2.0 ** min(self.failures, 16))
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spread, not secrecy
+
+    def recovered(self) -> None:
+        """Note a success; the first after a failure is said once."""
+        if self.failures:
+            logger.warning("%s: the ledger's database is back after %d attempts.", self.service, self.failures)
+            self.failures = 0
+
+
+class Loop(threading.Thread):
+    """A daemon thread that calls *round* until stopped, resting the seconds each call returns."""
+
+    def __init__(self, name: str, round: Callable[[], float]) -> None:  # noqa: A002 - the word for it
+        super().__init__(name=f"celeriac-{name}", daemon=True)
+        self._round = round
+        self._wake = threading.Event()
+        self._stopping = False
+        self._backoff = Backoff(f"celeriac {name}")
+
+    def run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            rest = self._guarded()
+            if not self._stopping:
+                self._wake.wait(rest)
+        connections.close_all()
+
+    def _guarded(self) -> float:
+        try:
+            rest = self._round()
+        except Exception as error:
+            connections.close_all()
+            if not is_outage(error):
+                logger.exception("%s failed; it goes on", self.name)
+                return 1.0
+            return self._backoff.failed(error)
+        self._backoff.recovered()
+        return rest
+
+    def wake(self) -> None:
+        """End the current rest."""
+        self._wake.set()
+
+    def stop(self, timeout: float | None = 10.0) -> None:
+        """Ask the loop to end after its current round and wait up to *timeout* seconds for it."""
+        self._stopping = True
+        self._wake.set()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join(timeout)

@@ -1,0 +1,28 @@
+"""What time does to jobs: due ones become ready, expired ones are cancelled, parked ones find their worker."""
+
+from collections.abc import Callable, Collection
+
+from celeriac.ledger import bell
+from celeriac.ledger.columns import BATCH
+from celeriac.ledger.database import poll_seconds
+from celeriac.ledger.verbs import expire, stage, unpark
+
+__all__ = ["stager"]
+
+
+def stager(registered: Callable[[], Collection[str]]) -> Callable[[], float]:
+    """Return a round for a `Loop` that stages, expires and unparks; *registered* names the tasks this worker knows."""
+
+    def round_() -> float:
+        staged = stage()
+        expired = expire()
+        unparked = unpark(registered())
+        bell.ring_ready({*staged.queues, *expired.freed, *unparked})
+        if expired.ids:
+            bell.ring_done()
+        if BATCH in (staged.count, len(expired.ids)):
+            return 0.0  # a full batch: there is more
+        rest = poll_seconds()
+        return rest if staged.next_due is None else min(rest, max(0.0, staged.next_due))
+
+    return round_

@@ -1,0 +1,15 @@
+"""RUN. What a worker does with ready jobs.
+
+A bootstep (`step`) starts four threads beside Celery's consumer, which serves remote control and plain tasks and may
+wait for its broker as long as it likes:
+
+    claimer    waits for the bell or a free slot, claims what the slots can run in about 50 ms, hands it to the pool
+    presence   renews the worker's row
+    upkeep     stages what is due, cancels what expired, unparks what this worker knows
+    bell       (of the process) sends NOTIFY after commits
+
+In each pool process `executor.run_claim` runs a claim's jobs one by one through Celery's tracer, and a `flusher` thread
+writes their ends in batches. A claim comes back only when all its ends are in the ledger, so the parent always knows
+what a process owes. The `board` outlives a process that dies and says which job to blame; the claimer charges that one
+and gives the others back.
+"""

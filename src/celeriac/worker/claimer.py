@@ -1,0 +1,182 @@
+"""The claimer: one thread that waits for a bell or a free slot, claims, and hands the claims to the pool."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+
+from celeriac.api import payload
+from celeriac.conf import settings
+from celeriac.ledger import bell
+from celeriac.ledger.database import can_notify, connection_of, poll_seconds
+from celeriac.ledger.rows import ClaimedJob, Ending, Return
+from celeriac.ledger.verbs import claim, finish, release, reschedule
+from celeriac.loops import Backoff, is_outage
+from celeriac.outcomes import Kind, Outcome, Policy, judge
+from celeriac.worker.board import Board
+from celeriac.worker.dispatch import Dispatcher, Fallen, kind_of_death
+from celeriac.worker.pace import Pace, deal
+from celeriac.worker.story import error_json, failure
+
+__all__ = ["Claimer"]
+
+logger = logging.getLogger("celeriac")
+
+Limits = tuple[float | None, float | None]
+
+
+class Claimer(threading.Thread):
+    """Claims for one worker. Everything it holds it has either dispatched or given back by the end of a round."""
+
+    def __init__(self, worker: Any, id_: UUID, board: Board, *, on_scheduled: Any) -> None:
+        super().__init__(name="celeriac-claimer", daemon=True)
+        self.worker = worker
+        self.id = id_
+        self.listener = bell.Listener()
+        self.dispatcher = Dispatcher(worker, board, self.listener.wake)
+        self.pace = Pace(settings().CLAIM_SECONDS)
+        self.to_terminate: dict[UUID, Any] = {}
+        self._on_scheduled = on_scheduled
+        self._stopping = False
+        self._backoff = Backoff("celeriac worker")
+        self._hot: dict[str, None] = {}  # queues believed to have ready jobs, in the order they take turns
+        self._listening = False
+        self._looked = 0.0
+
+    def stop(self) -> None:
+        """Claim nothing more; end the thread once what the pool has is back."""
+        self._stopping = True
+        self.listener.wake()
+
+    def run(self) -> None:
+        while not (self._stopping and not self.dispatcher.claims and not self.dispatcher.fallen):
+            try:
+                self._round()
+                self._backoff.recovered()
+            except Exception as error:
+                connections.close_all()
+                self._listening = False
+                if is_outage(error):
+                    self._rest(self._backoff.failed(error))
+                else:
+                    logger.exception("celeriac worker: a round failed; it goes on")
+                    self._rest(1.0)
+        connections.close_all()
+
+    def _rest(self, seconds: float) -> None:
+        self.listener.wait(seconds)
+
+    # -- one round
+
+    def _round(self) -> None:
+        connection = connection_of()
+        if can_notify() and not self._listening:
+            self.listener.listen(connection, bell.READY)
+            self._listening = True
+            self._looked = 0.0  # rings before we listened went unheard
+        self._take_stock()
+        poll = poll_seconds()
+        if time.monotonic() - self._looked >= poll:
+            self._looked = time.monotonic()
+            self._hot.update(dict.fromkeys(self.queues()))
+        if not self._stopping:
+            while self._hot and self.dispatcher.free:
+                self._claim_from(next(iter(self._hot)))
+        rested = time.monotonic()
+        wait = max(0.0, self._looked + poll - rested) if not self.to_terminate else 0.02
+        for channel, queue in self.listener.wait(wait, connection if self._listening else None):
+            if queue == bell.SCHEDULED:
+                self._on_scheduled()
+            elif channel == bell.READY and queue in self.queues():
+                self._hot[queue] = None
+
+    def queues(self) -> Iterable[str]:
+        """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""
+        return list(self.worker.app.amqp.queues.consume_from)
+
+    def _claim_from(self, queue: str) -> None:
+        self._hot.pop(queue)
+        free = self.dispatcher.free
+        wanted = self.pace.capacity(free)
+        jobs = claim(self.id, queue, wanted)
+        if len(jobs) == wanted:
+            self._hot[queue] = None  # there is probably more; the other queues have their turn first
+        if jobs:
+            self._dispatch(jobs, free)
+
+    def _dispatch(self, jobs: Sequence[ClaimedJob], free: int) -> None:
+        back: list[ClaimedJob] = []
+        for limits, group in self._by_limits(jobs).items():
+            slots = min(free, self.dispatcher.free)
+            if not slots:
+                back.extend(group)
+                continue
+            soft, hard = limits
+            extra = settings().CLAIM_SECONDS  # a claim may have run this long before its slow job started
+            for hand in deal(group, [self.pace.expect(job.task) for job in group], slots):
+                if not self.dispatcher.dispatch(hand, soft and soft + extra, hard and hard + extra):
+                    back.extend(hand)
+        if back:
+            bell.ring_ready(release(back))
+
+    def _by_limits(self, jobs: Sequence[ClaimedJob]) -> Mapping[Limits, list[ClaimedJob]]:
+        groups: dict[Limits, list[ClaimedJob]] = {}
+        for job in jobs:
+            groups.setdefault(self._limits(job), []).append(job)
+        return groups
+
+    def _limits(self, job: ClaimedJob) -> Limits:
+        """Return (soft, hard) seconds for a job: the call's, else the task's; the pool adds the worker's own."""
+        task = self.worker.app._tasks.get(job.task)
+        soft, hard = getattr(task, "soft_time_limit", None), getattr(task, "time_limit", None)
+        if '"timelimit"' in job.headers:
+            called_hard, called_soft = payload.decode(job.headers).get("timelimit") or (None, None)
+            soft, hard = called_soft or soft, called_hard or hard
+        return soft, hard
+
+    # -- what came back
+
+    def _take_stock(self) -> None:
+        while self.dispatcher.reports:
+            ran = self.dispatcher.reports.popleft()
+            self.pace.observe(ran.stats)
+            if ran.released:
+                self._hot.update(dict.fromkeys(self.queues()))
+        while self.dispatcher.fallen:
+            # Kept until it is written: an outage here must not forget a claim.
+            self._bring_back(self.dispatcher.fallen[0])
+            self.dispatcher.fallen.popleft()
+        for id_, signal in list(self.to_terminate.items()):
+            if self.dispatcher.terminate(id_, signal) is not None:
+                self.to_terminate.pop(id_, None)
+
+    def _bring_back(self, fallen: Fallen) -> None:
+        """Charge the job that was running when its process died; give its claim-mates back without penalty.
+
+        Jobs of the claim that had ended are already out of our hands: the fence leaves them alone.
+        """
+        mates = [job for job in fallen.jobs if job not in fallen.blamed]
+        freed = set(release(mates))
+        for job in fallen.blamed:
+            outcome = Outcome(Kind(kind_of_death(fallen.error)))
+            verdict = judge(outcome, job.losses, Policy(max_losses=settings().MAX_LOSSES))
+            story = failure(job, outcome.kind.value, fallen.error)
+            if verdict.final:
+                error = error_json(fallen.error)
+                ending = Ending(job.id, job.claim_no, verdict.state, verdict.reason, verdict.charge, verdict.loss)
+                freed.update(finish([ending._replace(error=error)], [story]).freed)
+                bell.ring_done()
+            else:
+                charged = Return(job.id, job.claim_no, "", verdict.charge, verdict.loss, verdict.delay)
+                reschedule([charged], [story])
+                freed.add(bell.SCHEDULED if verdict.delay else job.queue)
+            logger.error(
+                "Job %s[%s] was running when its process ended (%s): %s",
+                *(job.task, job.id, fallen.error, verdict.reason or verdict.state),
+            )
+        self._hot.update(dict.fromkeys(freed & set(self.queues())))
+        bell.ring_ready(freed)

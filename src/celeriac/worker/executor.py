@@ -1,0 +1,147 @@
+"""Running a claim: in a pool process (or thread), each job through Celery's own tracer.
+
+So signals, `before_start`, Sentry, OpenTelemetry and `current_task` all work, and what the tracer reports is caught on
+the job's `Run` (`celeriac.api.context`) instead of being stored twice.
+"""
+
+import os
+import resource
+import sys
+import time
+from collections import deque
+from typing import Any, NamedTuple
+
+from billiard.common import terminate_handler_fired
+from billiard.pool import EX_RECYCLE
+from celery import current_app
+from celery.app import trace
+
+from celeriac import faults
+from celeriac.api.context import Run, running
+from celeriac.ledger.rows import ClaimedJob
+from celeriac.worker import board as boards
+from celeriac.worker.flusher import Flusher, flusher
+from celeriac.worker.report import Done, reported
+from celeriac.worker.request import request_of
+
+__all__ = ["Claim", "Ran", "run_claim", "run_job"]
+
+
+class Claim(NamedTuple):
+    """What a pool process is given: jobs, in order, and how this worker runs them."""
+
+    slot: int
+    jobs: list[ClaimedJob]
+    hostname: str
+    max_jobs: int = 0  # recycle the process after this many jobs in its life; 0: never
+    max_memory: int = 0  # recycle above this many KiB of resident memory; 0: never
+
+
+class Ran(NamedTuple):
+    """What the parent is told of a claim: task → (jobs, seconds), and how many jobs were given back unstarted."""
+
+    stats: dict[str, tuple[int, float]]
+    released: int
+
+
+#: Jobs this process has run, for max_jobs.
+_lifetime = 0
+
+
+def run_claim(claim: Claim) -> Ran:
+    """Run a claim's jobs until it is empty, its patience ends, the worker drains or the process is to be recycled.
+
+    Returns only when every end is in the ledger, so a claim that returned owes nothing.
+    """
+    app = current_app._get_current_object()
+    flush = flusher()
+    pending = deque(claim.jobs)
+    unfinished = flush.begin(pending)
+    stats: dict[str, tuple[int, float]] = {}
+    recycle = False
+    index = 0
+    try:
+        while not recycle and not (boards.board is not None and boards.board.draining):
+            try:
+                job = pending.popleft()
+            except IndexError:
+                break
+            started = time.monotonic()
+            unfinished.started = started
+            if boards.board is not None:
+                boards.board.mark(claim.slot, index, started)
+            done = run_job(app, job, claim.hostname)
+            if boards.board is not None:
+                boards.board.clear(claim.slot)
+            flush.put(done)
+            count, seconds = stats.get(job.task, (0, 0.0))
+            stats[job.task] = (count + 1, seconds + done.ran)
+            index += 1
+            recycle = _worn_out(claim)
+    finally:
+        # Also on the way out of a SystemExit or a soft limit that fired between two bodies.
+        rest = _leave(flush, pending, unfinished)
+    if recycle:
+        # The status billiard's own limits end with: the parent replaces the process without calling it a failure.
+        sys.exit(EX_RECYCLE)
+    return Ran(stats, rest)
+
+
+def _leave(flush: Flusher, pending: deque[ClaimedJob], unfinished: Any) -> int:
+    flush.end(unfinished)
+    rest = []
+    while pending:
+        rest.append(pending.popleft())
+    if rest:
+        flush.release(rest)
+    flush.wait()
+    return len(rest) + unfinished.released
+
+
+def _worn_out(claim: Claim) -> bool:
+    global _lifetime  # noqa: PLW0603 - it is the process's
+    _lifetime += 1
+    if claim.max_jobs and _lifetime >= claim.max_jobs:
+        return True
+    return bool(claim.max_memory) and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > claim.max_memory
+
+
+def _new_life() -> None:
+    global _lifetime  # noqa: PLW0603
+    _lifetime = 0
+
+
+os.register_at_fork(after_in_child=_new_life)
+
+
+def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
+    """Run one job and return how it ended. Only the death of the process escapes."""
+    task = app._tasks.get(job.task)
+    if task is None:
+        return Done(job, unregistered=True)
+    try:
+        task_id, args, kwargs, request = request_of(job, hostname)
+    except Exception as error:  # whatever wrote this row, its end is a record and not a crash
+        return Done(job, error=error, reason="undecodable")
+    if task.__trace__ is None:
+        # The consumer builds the tracers once the broker answers; jobs do not wait for it. Looked up on the module,
+        # where tracing libraries put theirs.
+        task.__trace__ = trace.build_tracer(task.name, task, app.loader, hostname, app=app)
+    run = Run(task_id, job)
+    token = running.set(run)
+    faults.point("executor.before_body")
+    started = time.monotonic()
+    try:
+        retval, info, _, _ = task.__trace__(task_id, args, kwargs, request)
+    except BaseException as error:
+        if isinstance(error, SystemExit | KeyboardInterrupt) and terminate_handler_fired():
+            raise  # the parent ends this process and knows why
+        # MemoryError, which would end a whole stock worker, and sys.exit() in a body are failures like any other.
+        return Done(job, task, run, error=error, ran=time.monotonic() - started)
+    finally:
+        running.reset(token)
+    ran = time.monotonic() - started
+    faults.point("executor.after_body")
+    return reported(job, task, run, retval, info, ran)
+
+

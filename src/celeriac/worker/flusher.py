@@ -1,0 +1,212 @@
+"""The flusher: a thread in each pool process that writes ends while the next bodies run.
+
+It writes continuously: whatever ended while the last commit was in flight goes into the next one, so at most the jobs
+of about one commit can be run again after a SIGKILL. It also keeps patience: when one body takes longer than a claim
+may, the unstarted rest of its claim is given back to others. When the ledger is away it waits, and so do the ends.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import connections
+
+from celeriac.conf import settings
+from celeriac.ledger import bell
+from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
+from celeriac.ledger.verbs import finish, release, reschedule
+from celeriac.loops import Backoff, is_outage
+from celeriac.worker.report import Done, written
+from celeriac.worker.story import error_json
+
+__all__ = ["Flusher", "flusher"]
+
+logger = logging.getLogger("celeriac")
+
+BATCH = 500
+
+
+class Unfinished:
+    """A claim in progress: what of it has not started, and when the running body did."""
+
+    __slots__ = ("pending", "released", "started")
+
+    def __init__(self, pending: deque[ClaimedJob]) -> None:
+        self.pending = pending
+        self.started = time.monotonic()
+        self.released = 0
+
+
+class Flusher(threading.Thread):
+    """Writes ends of jobs, in order of their end."""
+
+    def __init__(self) -> None:
+        super().__init__(name="celeriac-flusher", daemon=True)
+        self.pid = os.getpid()
+        self._queue: queue.SimpleQueue[Done | list[ClaimedJob] | threading.Event] = queue.SimpleQueue()
+        self._claims: set[Unfinished] = set()
+        self._backoff = Backoff("celeriac flusher")
+        self._patience = settings().CLAIM_SECONDS
+
+    # -- called by the thread that runs the claim
+
+    def begin(self, pending: deque[ClaimedJob]) -> Unfinished:
+        """Keep an eye on a claim that starts."""
+        unfinished = Unfinished(pending)
+        self._claims.add(unfinished)
+        if len(pending) > 1:
+            self._queue.put([])  # ends an idle rest: from now on there is something to be impatient about
+        return unfinished
+
+    def end(self, unfinished: Unfinished) -> None:
+        """Stop watching a claim."""
+        self._claims.discard(unfinished)
+
+    def put(self, done: Done) -> None:
+        """Have a run's end written soon."""
+        done.ended = time.monotonic()
+        self._queue.put(done)
+
+    def release(self, jobs: list[ClaimedJob]) -> None:
+        """Have unstarted jobs given back soon."""
+        self._queue.put(jobs)
+
+    def wait(self) -> None:
+        """Return when everything put so far is in the ledger, however long that takes."""
+        written_event = threading.Event()
+        self._queue.put(written_event)
+        written_event.wait()
+
+    # -- the thread
+
+    def run(self) -> None:
+        while True:
+            items: list[Any] = []
+            try:
+                items.append(self._queue.get(timeout=self._rest()))
+                while len(items) < BATCH:
+                    items.append(self._queue.get_nowait())
+            except queue.Empty:
+                pass
+            self._lose_patience(items)
+            if items:
+                self._write(items)
+
+    def _rest(self) -> float | None:
+        return self._patience / 2 if any(claim.pending for claim in tuple(self._claims)) else None
+
+    def _lose_patience(self, items: list[Any]) -> None:
+        now = time.monotonic()
+        for claim in tuple(self._claims):
+            if claim.pending and now - claim.started > self._patience:
+                rest = []
+                while claim.pending:  # popping decides who has a job: the runner or we
+                    try:
+                        rest.append(claim.pending.pop())
+                    except IndexError:
+                        break
+                claim.released += len(rest)
+                if rest:
+                    items.append(rest)
+
+    def _write(self, items: Sequence[Any]) -> None:
+        now = time.monotonic()
+        endings: list[Ending] = []
+        returns: list[Return] = []
+        end_stories: list[Failure] = []
+        return_stories: list[Failure] = []
+        released: list[ClaimedJob] = []
+        for item in items:
+            if isinstance(item, Done):
+                what, story = written(item, now - item.ended)
+                if isinstance(what, Ending):
+                    endings.append(what)
+                    end_stories.extend([story] if story else [])
+                elif what is not None:
+                    returns.append(what)
+                    return_stories.extend([story] if story else [])
+            elif isinstance(item, list):
+                released.extend(item)
+        if endings:
+            self._insist(lambda: _finish(endings, end_stories))
+        if returns:
+            self._insist(lambda: _reschedule(returns, return_stories))
+        if released:
+            self._insist(lambda: bell.ring_ready(release(released)))
+        for item in items:
+            if isinstance(item, threading.Event):
+                item.set()
+
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Write, waiting out any outage: an end that is not written would be a job run twice."""
+        while True:
+            try:
+                write()
+            except Exception as error:
+                connections.close_all()
+                if not is_outage(error):
+                    logger.exception("celeriac flusher: the ledger refused a write; the jobs will be rescued")
+                    return
+                time.sleep(self._backoff.failed(error))
+            else:
+                self._backoff.recovered()
+                return
+
+
+def _finish(endings: Sequence[Ending], stories: Sequence[Failure]) -> None:
+    try:
+        finished = finish(endings, stories)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(endings) == 1:
+            _bury(endings[0], error)
+            return
+        for ending in endings:  # one row that the database refuses must not cost the others
+            _finish([ending], [story for story in stories if story.id == ending.id])
+        return
+    if finished.stale:
+        logger.warning("%d results came from claims that are no longer ours and were dropped", finished.stale)
+    bell.ring_ready(finished.freed)
+    bell.ring_done()
+
+
+def _bury(ending: Ending, error: Exception) -> None:
+    """End a job whose end the database refuses, without what it may have refused."""
+    logger.error("The ledger refused the end of job %s: %s", ending.id, error)
+    refused = ending._replace(state="dead", reason="unwritable", result=None, error=error_json(error), children=None)
+    finish([refused], [])
+
+
+def _reschedule(returns: Sequence[Return], stories: Sequence[Failure]) -> None:
+    moved = reschedule(returns, stories)
+    ready = {queue for queue, state, _ in moved if state == "ready"}
+    later = any(state == "scheduled" for _, state, _ in moved)
+    bell.ring_ready([*ready, bell.SCHEDULED] if later else ready)
+
+
+_flusher: Flusher | None = None
+_starting = threading.Lock()
+
+
+def flusher() -> Flusher:
+    """Return this process's flusher, started."""
+    global _flusher  # noqa: PLW0603 - one a process
+    with _starting:
+        if _flusher is None or _flusher.pid != os.getpid() or not _flusher.is_alive():
+            _flusher = Flusher()
+            _flusher.start()
+        return _flusher
+
+
+def _after_fork() -> None:
+    global _flusher, _starting  # noqa: PLW0603
+    _flusher, _starting = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

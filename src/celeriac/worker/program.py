@@ -1,0 +1,33 @@
+"""The worker program."""
+
+import logging
+from typing import Any
+
+from celery.apps.worker import Worker as CeleryWorker
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("celeriac")
+
+
+class Worker(CeleryWorker):
+    """Celery's worker, with a pool that may be given work from any thread."""
+
+    def should_use_eventloop(self) -> bool:
+        """Return False: with the hub, only the consumer's thread may dispatch, and it waits for the broker."""
+        return False
+
+    def on_start(self) -> None:
+        """Say once what runs without a broker."""
+        super().on_start()
+        if self.app.conf.broker_url == "memory://":
+            logger.warning(
+                "No broker is configured (CELERY_BROKER_URL), so memory:// is used. Durable jobs need none; remote "
+                "control, Flower and tasks with durable=False do."
+            )
+
+    def setup_defaults(self, *args: Any, **kwargs: Any) -> None:
+        """Leave gossip and mingle out where no other worker can be heard."""
+        if self.app.conf.broker_url == "memory://":
+            kwargs.update(without_gossip=True, without_mingle=True)
+        super().setup_defaults(*args, **kwargs)

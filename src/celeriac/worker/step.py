@@ -1,0 +1,93 @@
+"""The bootstep: where Celery's worker and the ledger meet."""
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+from celery import bootsteps
+
+from celeriac.errors import ConfigurationError
+from celeriac.ledger.database import alias_of, connection_of, require_tables
+from celeriac.loops import Loop, is_outage
+from celeriac.upkeep.stager import stager
+from celeriac.worker import board, remote
+from celeriac.worker.claimer import Claimer
+from celeriac.worker.presence import Presence
+
+__all__ = ["LedgerStep"]
+
+logger = logging.getLogger("celeriac")
+
+
+class LedgerStep(bootsteps.StartStopStep):
+    """Runs durable jobs beside Celery's consumer; it needs the pool and not the broker.
+
+    A step of the worker and not of the consumer, because the consumer waits for the broker, and durable jobs must not.
+    """
+
+    label = "Ledger"
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self.id = uuid4()  # new at each start: a restarted worker never takes its old claims for its own
+        self.claimer: Claimer | None = None
+        self.loops: list[Loop] = []
+        worker.ledger = self
+
+    def create(self, worker: Any) -> Any:
+        """Make the flight recorder, before the pool forks."""
+        connection_of()  # raises LedgerMissing here, where it ends the start with its sentence
+        self.board = board.install()
+        remote.register()
+        return self
+
+    def start(self, worker: Any) -> None:
+        """Begin to claim."""
+        self._require_ledger()
+        upkeep = Loop("upkeep", stager(lambda: worker.app.tasks.keys()))
+        self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
+        self.presence = Presence(worker, self.id, self.claimer.queues)
+        self.loops = [Loop("presence", self.presence.renew), upkeep]
+        for thread in (*self.loops, self.claimer):
+            thread.start()
+
+    def _require_ledger(self) -> None:
+        try:
+            require_tables()
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            # The claimer says that the database is away, once, and goes on as soon as it is not.
+        finally:
+            connection_of().close()
+
+    def stop(self, worker: Any) -> None:
+        """Drain: start nothing more, give back what has not started, wait for what runs."""
+        if self.claimer is None or not self.claimer.is_alive():
+            return
+        self.board.draining = True
+        self.claimer.stop()
+        self.claimer.join()
+        for loop in self.loops:
+            loop.stop()
+        try:
+            self.presence.leave()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+        finally:
+            connection_of().close()
+
+    def terminate(self, worker: Any) -> None:
+        """Cold shutdown: claim nothing more; what the pool's processes hold is rescued by others."""
+        self.board.draining = True
+        if self.claimer is not None:
+            self.claimer.stop()
+
+    def info(self, worker: Any) -> dict[str, Any]:
+        """What `celery inspect stats` shows."""
+        claims = len(self.claimer.dispatcher.claims) if self.claimer else 0
+        return {"ledger": {"worker": str(self.id), "database": alias_of(), "claims": claims}}

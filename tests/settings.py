@@ -1,0 +1,56 @@
+"""Settings of the tests, of the workers they start, and of mypy's Django plugin.
+
+One session, several databases: `default` is PostgreSQL, `lite` SQLite, `maria` MariaDB (only where one listens).
+The first two have no address here: conftest starts the server and fills it in when the first test asks for a
+database. A worker process gets the addresses of the *test* databases in CELERIAC_TEST_DATABASES.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.servers import mariadb_is_reachable
+
+POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": ":memory:",
+    "OPTIONS": {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    },
+}
+MARIADB = {
+    "ENGINE": "django.db.backends.mysql",
+    "HOST": "127.0.0.1",
+    "PORT": 3306,
+    "USER": "root",
+    "NAME": "celeriac",
+    "OPTIONS": {"charset": "utf8mb4", "isolation_level": "read committed"},
+    # The server is shared: two sessions at once must not drop each other's database.
+    "TEST": {"NAME": f"test_celeriac_{os.getpid()}", "CHARSET": "utf8mb4"},
+}
+
+
+def _databases() -> dict[str, dict[str, object]]:
+    if given := os.environ.get("CELERIAC_TEST_DATABASES"):
+        return json.loads(given)
+    maria = {"maria": MARIADB} if mariadb_is_reachable() else {}
+    return {"default": POSTGRESQL, "lite": SQLITE, **maria}
+
+
+DATABASES = _databases()
+if "maria" in DATABASES:
+    import pymysql
+
+    pymysql.install_as_MySQLdb()
+
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "celeriac", "tests.shop"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SECRET_KEY = "of the tests"
+USE_TZ = True
+TIME_ZONE = "UTC"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

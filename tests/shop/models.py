@@ -1,0 +1,12 @@
+"""What the jobs of the tests work on: a customer is welcomed once."""
+
+from django.db import models
+
+
+class Customer(models.Model):
+    name = models.CharField(max_length=100)
+    email = models.EmailField()
+    welcomed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
