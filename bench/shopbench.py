@@ -18,7 +18,7 @@ if not settings.configured:
     )
     django.setup()
 
-from celeriac import Celery  # noqa: E402
+from celeriac import Celery
 
 app = Celery("shopbench")
 

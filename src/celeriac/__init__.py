@@ -1,6 +1,6 @@
 """Celeriac: durable jobs for Django and Celery. The job is a row, the database is the queue, Celery is the engine.
 
-    from celeriac import Celery     # was: from celery import Celery
+from celeriac import Celery     # was: from celery import Celery
 """
 
 from typing import TYPE_CHECKING, Any

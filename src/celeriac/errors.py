@@ -1,13 +1,13 @@
 """What can go wrong, one class per cause.
 
-    CeleriacError
-    ├── ConfigurationError      a setting is wrong; the message names it and the remedy
-    │   ├── UnknownSetting
-    │   ├── LedgerMissing       the ledger's database alias does not exist
-    │   └── NotMigrated         the ledger's tables do not exist
-    └── PayloadError            a job's arguments or result cannot be kept
-        ├── NotSerializable
-        └── PayloadTooLarge
+CeleriacError
+├── ConfigurationError      a setting is wrong; the message names it and the remedy
+│   ├── UnknownSetting
+│   ├── LedgerMissing       the ledger's database alias does not exist
+│   └── NotMigrated         the ledger's tables do not exist
+└── PayloadError            a job's arguments or result cannot be kept
+    ├── NotSerializable
+    └── PayloadTooLarge
 """
 
 from django.core.exceptions import ImproperlyConfigured

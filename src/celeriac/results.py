@@ -44,9 +44,9 @@ class LedgerBackend(BaseBackend):
 
     persistent = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.url = self.url or "celeriac://"
+    def as_uri(self, include_password: bool = False) -> str:
+        """Return what the worker's banner shows."""
+        return f"ledger ({alias_of()})"
 
     # -- what the tracer reports
 
@@ -59,10 +59,6 @@ class LedgerBackend(BaseBackend):
             super().mark_as_done(task_id, result, request, store_result, state)
         elif run.again is None and (store_result or (request is not None and request.chord)):
             run.result = payload.encode_result(run.job.task, self.prepare_value(result))
-
-    def encode_result(self, result: Any, state: str) -> Any:
-        """Return what `_store_result` keeps; exceptions become their class, message and module."""
-        return super().encode_result(result, state)
 
     def encode(self, data: Any) -> str:
         """Encode with the ledger's own codec, so results come back exactly as they were."""
@@ -82,7 +78,7 @@ class LedgerBackend(BaseBackend):
             self._settle(task_id, result, _END[state], traceback, request)
 
     def _said(self, run: Any, state: str, result: Any) -> None:
-        if state == celery_states.STARTED or state == celery_states.RETRY:
+        if state in (celery_states.STARTED, celery_states.RETRY):
             return  # the row says so itself
         run.said = (state, payload.encode(result))
         if state not in _END:
@@ -128,7 +124,7 @@ class LedgerBackend(BaseBackend):
         elif job.error is not None and status in self.EXCEPTION_STATES:
             result = payload.decode(job.error)
         failed = status in self.EXCEPTION_STATES
-        return self.meta_from_decoded(
+        meta: dict[str, Any] = self.meta_from_decoded(
             {
                 "task_id": task_id,
                 "status": status,
@@ -144,9 +140,15 @@ class LedgerBackend(BaseBackend):
                 "worker": str(job.worker) if job.worker else None,
             }
         )
+        return meta
 
     def wait_for(
-        self, task_id: str, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True, on_interval: Any = None
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Any = None,
     ) -> dict[str, Any]:
         """Return the job's meta once it has ended.
 
@@ -211,7 +213,7 @@ class LedgerBackend(BaseBackend):
         outside_loop(insert_waiting, job, parents)
 
     def _queue_of(self, body: Any) -> str:
-        routed = self.app.amqp.router.route(dict(queue=body.options.get("queue")), body.task, (), {})
+        routed = self.app.amqp.router.route({"queue": body.options.get("queue")}, body.task, (), {})
         return str(getattr(routed["queue"], "name", routed["queue"]))
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:

@@ -53,7 +53,7 @@ class Celery(celery.Celery):
         """The worker program that `celery worker` starts."""
         return self.subclass_with_self("celeriac.worker.program:Worker")
 
-    def send_task(  # noqa: PLR0913 - Celery's signature
+    def send_task(
         self,
         name: str,
         args: Any = None,
@@ -118,7 +118,7 @@ class Celery(celery.Celery):
     def _ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
         if task is not None and options.get("task_type") is None:
             # Task.apply_async has merged the task's own options; a call by name has not.
-            declared = {key: value for key, value in task._get_exec_options().items() if value is not None}
+            declared = {key: value for key, value in task._get_exec_options().items() if value is not None}  # noqa: SLF001
             options = {**declared, **{key: value for key, value in options.items() if value is not None}}
         if self.conf.task_inherit_parent_priority and options.get("priority") is None:
             parent = self.current_worker_task

@@ -12,7 +12,7 @@ from celeriac.api import payload
 from celeriac.api.options import Asked
 from celeriac.ledger import bell
 from celeriac.ledger.rows import NewJob
-from celeriac.ledger.verbs import insert
+from celeriac.ledger.verbs.insert import insert
 
 __all__ = ["enqueue", "outside_loop"]
 
@@ -63,8 +63,13 @@ def _helper() -> ThreadPoolExecutor:
 def _message_headers(asked: Asked) -> dict[str, Any]:
     job = asked.job
     return {
-        **{"lang": "py", "task": job.task, "id": asked.task_id, "root_id": asked.task_id, "retries": job.attempt},
-        **{"eta": job.run_at and job.run_at.isoformat(), "expires": job.expires_at and job.expires_at.isoformat()},
+        "lang": "py",
+        "task": job.task,
+        "id": asked.task_id,
+        "root_id": asked.task_id,
+        "retries": job.attempt,
+        "eta": job.run_at and job.run_at.isoformat(),
+        "expires": job.expires_at and job.expires_at.isoformat(),
         **{key: value for key, value in asked.headers.items() if key != "headers"},
         **(asked.headers.get("headers") or {}),
     }

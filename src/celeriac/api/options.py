@@ -137,7 +137,7 @@ def _priority(app: Any, given: Any) -> int:
     priority = app.conf.task_default_priority if given is None else given
     if priority is None:
         return 0
-    if not isinstance(priority, int) or not 0 <= priority <= 9:  # noqa: PLR2004 - Celery's range
+    if not isinstance(priority, int) or not 0 <= priority <= 9:
         raise ValueError(f"priority must be a whole number from 0 to 9 (9 is most urgent), not {priority!r}")
     return priority
 

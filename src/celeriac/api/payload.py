@@ -26,10 +26,9 @@ from celeriac.errors import NotSerializable, PayloadTooLarge
 
 __all__ = ["decode", "encode", "encode_call", "encode_result"]
 
-_encoder = kombu_json.JSONEncoder()
+_encoder: Any = kombu_json.JSONEncoder()
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _TAG = frozenset({"__type__", "__value__"})
-_PASS_THE_KEY = "Pass its primary key and load it in the task, so that the task sees the row as it is when it runs."  # noqa: S105
 
 
 class _Refused(Exception):
@@ -102,30 +101,50 @@ _UNPACKERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def _advice_against(value: Any) -> str | None:
+    """Return what to pass instead of *value*, or None where nothing speaks against it yet."""
+    for kind, advice in _REFUSED:
+        if isinstance(value, kind):
+            return advice
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return "Pass data, and choose the function in the task."
+    if isinstance(value, Enum) and not isinstance(value, str | int):
+        return "Pass its value."
+    return None
+
+
+_REFUSED: tuple[tuple[type, str], ...] = (
+    (Model, "Pass its primary key and load it in the task, so that the task sees the row as it is when it runs."),
+    (QuerySet, "Pass the primary keys of its rows."),
+    (Promise, "It is a lazy string; pass str(...) of it, or translate in the task."),
+    (io.IOBase, "Save the file and pass its path or the primary key of its row."),
+    (File, "Save the file and pass its path or the primary key of its row."),
+)
+
+
 def _pack_other(value: Any) -> Any:
     """Pack a subclass of a known type, or whatever the project registered with kombu; refuse the rest."""
-    if isinstance(value, Model):
-        raise _Refused(value, _PASS_THE_KEY)
-    if isinstance(value, QuerySet):
-        raise _Refused(value, "Pass the primary keys of its rows.")
-    if isinstance(value, Promise):
-        raise _Refused(value, "It is a lazy string; pass str(...) of it, or translate in the task.")
-    if isinstance(value, io.IOBase | File):
-        raise _Refused(value, "Save the file and pass its path or the primary key of its row.")
-    if isinstance(value, Enum) and not isinstance(value, str | int):
-        raise _Refused(value, "Pass its value.")
-    if inspect.isroutine(value) or inspect.isclass(value):
-        raise _Refused(value, "Pass data, and choose the function in the task.")
-    for kind, plain in ((str, str.__str__), (int, int.__int__), (float, float.__float__)):
+    advice = _advice_against(value)
+    if advice is not None:
+        raise _Refused(value, advice)
+    # The base's own conversion: str() of a text Enum's member is its name.
+    for kind, plain in _PLAIN:
         if isinstance(value, kind):
-            return plain(value)  # type: ignore[operator]
-    for kind in (dict, list, tuple, set, frozenset, bytes):
+            return plain(value)
+    for kind, packer in _PACKERS.items():
         if isinstance(value, kind):
-            return _PACKERS[kind](value)
+            return packer(value)
     try:
         return _encoder.default(value)
     except TypeError:
         raise _Refused(value, "Pass text, numbers, lists and dicts, or the primary key of a row.") from None
+
+
+_PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
 
 
 def _unpack_tag(pairs: dict[str, Any]) -> Any:

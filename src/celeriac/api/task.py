@@ -30,7 +30,8 @@ class Task(DjangoTask):
 
     async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         """Do as `delay()` without blocking the event loop, on the connection (and in the transaction) of the
-        synchronous code around it."""
+        synchronous code around it.
+        """
         return await self.aapply_async(args, kwargs)
 
     async def aapply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> AsyncResult:

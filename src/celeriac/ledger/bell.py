@@ -24,7 +24,17 @@ from celeriac import faults
 from celeriac.ledger.database import alias_of, can_notify, poll_seconds
 from celeriac.loops import Backoff, is_outage
 
-__all__ = ["READY", "SCHEDULED", "Listener", "close", "end_mark", "ring_done", "ring_on_commit", "ring_ready", "wait_for_end"]
+__all__ = [
+    "READY",
+    "SCHEDULED",
+    "Listener",
+    "close",
+    "end_mark",
+    "ring_done",
+    "ring_on_commit",
+    "ring_ready",
+    "wait_for_end",
+]
 
 READY = "celeriac_ready"  # payload: the queue
 DONE = "celeriac_done"
@@ -130,7 +140,7 @@ class _Ringer(threading.Thread):
         connection.close()
         self.listener.close()
 
-    def _round(self, connection: BaseDatabaseWrapper, listening: bool) -> bool:
+    def _round(self, connection: BaseDatabaseWrapper, listening: bool) -> bool:  # noqa: FBT001
         if self.waiters and not listening:
             self.listener.listen(connection, DONE)
             listening = True
@@ -172,7 +182,7 @@ _starting = threading.Lock()
 
 
 def _get_ringer(using: str | None) -> _Ringer:
-    global _ringer  # noqa: PLW0603 - one thread a process is the point
+    global _ringer
     ringer = _ringer
     if ringer is None or ringer.pid != os.getpid() or not ringer.is_alive():
         with _starting:
@@ -195,7 +205,7 @@ def close() -> None:
 
 def _after_fork() -> None:
     # The thread did not come along, and whoever held the lock is not here to let go.
-    global _ringer, _starting  # noqa: PLW0603
+    global _ringer, _starting
     _ringer, _starting = None, threading.Lock()
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import ConnectionDoesNotExist, DatabaseError
+from django.db.utils import DatabaseError
 from django.utils import timezone
+from django.utils.connection import ConnectionDoesNotExist
 
 from celeriac.conf import settings
 from celeriac.errors import LedgerMissing, NotMigrated
@@ -123,12 +124,13 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
 
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement(name), params, prepare=True)  # type: ignore[arg-type]
+        cursor.execute(statement(name), params, prepare=True)
         return cursor.fetchall() if cursor.description else []
 
 
 def _psycopg3(connection: BaseDatabaseWrapper) -> bool:
-    return connection.vendor == "postgresql" and connection.Database.__name__ == "psycopg"
+    driver: Any = getattr(connection, "Database", None)
+    return connection.vendor == "postgresql" and driver.__name__ == "psycopg"
 
 
 def clock(using: str | None = None) -> datetime:

@@ -199,7 +199,7 @@ def reschedule(
 def stage(limit: int, *, using: str | None = None) -> tuple[int, list[str], float | None]:
     now = clock(using)
     scheduled = Job.objects.using(alias_of(using)).filter(state=State.SCHEDULED)
-    count, queues = 0, []
+    count, queues = 0, list[str]()
     if scheduled.filter(run_at__lte=now).exists():
         with writing(using):
             count, queues = _make_ready(scheduled.filter(run_at__lte=now).order_by("run_at"), limit, using)

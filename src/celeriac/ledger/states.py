@@ -62,12 +62,10 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
 
 def celery_state(state: str, attempt: int = 0) -> str:
     """Return Celery's name for *state*; a job scheduled after a failed attempt is RETRY."""
-    if state == State.SCHEDULED and attempt > 0:
-        return celery_states.RETRY
-    return _CELERY[State(state)]
+    return "RETRY" if state == State.SCHEDULED and attempt > 0 else _CELERY[State(state)]
 
 
-_CELERY = {
+_CELERY: dict[State, str] = {
     State.WAITING: celery_states.PENDING,
     State.SCHEDULED: celery_states.PENDING,
     State.READY: celery_states.PENDING,

@@ -5,7 +5,7 @@ from celeriac.outcomes.outcome import Kind, Outcome, Policy, Verdict
 __all__ = ["judge"]
 
 
-def judge(outcome: Outcome, losses: int, policy: Policy) -> Verdict:
+def judge(outcome: Outcome, losses: int, policy: Policy) -> Verdict:  # noqa: PLR0911 - a case a line
     """Return the verdict on a run that ended in *outcome*, of a job whose process had died *losses* times before."""
     match outcome.kind:
         case Kind.SUCCEEDED:

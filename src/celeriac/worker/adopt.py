@@ -32,7 +32,7 @@ logger = logging.getLogger("celeriac")
 
 def strategy(task: Any, app: Any, consumer: Any) -> Callable[..., Any]:
     """Return the handler of messages for *task*: adoption, or stock Celery's where the call is not durable."""
-    stock = stock_strategy(task, app, consumer)
+    stock: Callable[..., Any] = stock_strategy(task, app, consumer)
     if not getattr(task, "durable", True):
         return stock
 
@@ -56,7 +56,7 @@ class Consumer(CeleryConsumer):
             self.keep_unreadable(message, error)
             return
         self._insist(lambda: insert([job]))
-        message.ack_log_error(logger, self.connection_errors)
+        _ack(message, self.connection_errors)
         bell.ring_ready([job.queue])
 
     def _job_of(self, message: Message) -> NewJob:
@@ -72,10 +72,16 @@ class Consumer(CeleryConsumer):
         hard, soft = headers.get("timelimit") or (None, None)
         options = {
             **{key: headers.get(key) for key in _SAME},
-            **{"task_id": headers["id"], "group_id": headers.get("group"), "queue": self._queue_of(info)},
-            **{"time_limit": hard, "soft_time_limit": soft, "reply_to": properties.get("reply_to")},
-            **{"link": embedded.get("callbacks"), "link_error": embedded.get("errbacks")},
-            **{"chain": embedded.get("chain"), "chord": embedded.get("chord")},
+            "task_id": headers["id"],
+            "group_id": headers.get("group"),
+            "queue": self._queue_of(info),
+            "time_limit": hard,
+            "soft_time_limit": soft,
+            "reply_to": properties.get("reply_to"),
+            "link": embedded.get("callbacks"),
+            "link_error": embedded.get("errbacks"),
+            "chain": embedded.get("chain"),
+            "chord": embedded.get("chord"),
             **(headers.get("stamps") or {}),
             "headers": {key: value for key, value in headers.items() if key not in _KNOWN},
         }
@@ -110,7 +116,7 @@ class Consumer(CeleryConsumer):
             headers=payload.encode(kept),
         )
         self._insist(lambda: settle([settlement]))
-        message.ack_log_error(logger, self.connection_errors)
+        _ack(message, self.connection_errors)
         logger.error("A message that cannot be read was kept as dead job %s: %s", task_id, error)
 
     def _insist(self, write: Callable[[], Any]) -> None:
@@ -145,6 +151,10 @@ class Consumer(CeleryConsumer):
     def on_unknown_message(self, body: Any, message: Message) -> None:
         """Keep the message as a dead job."""
         self.keep_unreadable(message, ValueError("The message is not a task"))
+
+
+def _ack(message: Any, connection_errors: Any) -> None:
+    message.ack_log_error(logger, connection_errors)
 
 
 _SAME = (

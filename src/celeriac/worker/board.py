@@ -54,6 +54,6 @@ board: Board | None = None
 
 def install() -> Board:
     """Make this process's board (and its future children's)."""
-    global board  # noqa: PLW0603 - inherited by fork, so it has to be a global
+    global board
     board = Board()
     return board

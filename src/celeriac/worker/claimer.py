@@ -131,7 +131,7 @@ class Claimer(threading.Thread):
 
     def _limits(self, job: ClaimedJob) -> Limits:
         """Return (soft, hard) seconds for a job: the call's, else the task's; the pool adds the worker's own."""
-        task = self.worker.app._tasks.get(job.task)
+        task = self.worker.app.tasks.get(job.task)
         soft, hard = getattr(task, "soft_time_limit", None), getattr(task, "time_limit", None)
         if '"timelimit"' in job.headers:
             called_hard, called_soft = payload.decode(job.headers).get("timelimit") or (None, None)

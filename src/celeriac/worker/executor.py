@@ -20,7 +20,7 @@ from celeriac import faults
 from celeriac.api.context import Run, running
 from celeriac.ledger.rows import ClaimedJob
 from celeriac.worker import board as boards
-from celeriac.worker.flusher import Flusher, flusher
+from celeriac.worker.flusher import Flusher, Unfinished, flusher
 from celeriac.worker.report import Done, reported
 from celeriac.worker.request import request_of
 
@@ -53,7 +53,7 @@ def run_claim(claim: Claim) -> Ran:
 
     Returns only when every end is in the ledger, so a claim that returned owes nothing.
     """
-    app = current_app._get_current_object()
+    app = current_app._get_current_object()  # noqa: SLF001 - the app behind Celery's proxy
     flush = flusher()
     pending = deque(claim.jobs)
     unfinished = flush.begin(pending)
@@ -87,7 +87,7 @@ def run_claim(claim: Claim) -> Ran:
     return Ran(stats, rest)
 
 
-def _leave(flush: Flusher, pending: deque[ClaimedJob], unfinished: Any) -> int:
+def _leave(flush: Flusher, pending: deque[ClaimedJob], unfinished: Unfinished) -> int:
     flush.end(unfinished)
     rest = []
     while pending:
@@ -99,7 +99,7 @@ def _leave(flush: Flusher, pending: deque[ClaimedJob], unfinished: Any) -> int:
 
 
 def _worn_out(claim: Claim) -> bool:
-    global _lifetime  # noqa: PLW0603 - it is the process's
+    global _lifetime
     _lifetime += 1
     if claim.max_jobs and _lifetime >= claim.max_jobs:
         return True
@@ -107,7 +107,7 @@ def _worn_out(claim: Claim) -> bool:
 
 
 def _new_life() -> None:
-    global _lifetime  # noqa: PLW0603
+    global _lifetime
     _lifetime = 0
 
 
@@ -116,7 +116,7 @@ os.register_at_fork(after_in_child=_new_life)
 
 def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
     """Run one job and return how it ended. Only the death of the process escapes."""
-    task = app._tasks.get(job.task)
+    task = app.tasks.get(job.task)
     if task is None:
         return Done(job, unregistered=True)
     try:
@@ -143,5 +143,3 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
     ran = time.monotonic() - started
     faults.point("executor.after_body")
     return reported(job, task, run, retval, info, ran)
-
-

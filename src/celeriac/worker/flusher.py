@@ -24,7 +24,7 @@ from celeriac.loops import Backoff, is_outage
 from celeriac.worker.report import Done, written
 from celeriac.worker.story import error_json
 
-__all__ = ["Flusher", "flusher"]
+__all__ = ["Flusher", "Unfinished", "flusher"]
 
 logger = logging.getLogger("celeriac")
 
@@ -196,7 +196,7 @@ _starting = threading.Lock()
 
 def flusher() -> Flusher:
     """Return this process's flusher, started."""
-    global _flusher  # noqa: PLW0603 - one a process
+    global _flusher
     with _starting:
         if _flusher is None or _flusher.pid != os.getpid() or not _flusher.is_alive():
             _flusher = Flusher()
@@ -205,7 +205,7 @@ def flusher() -> Flusher:
 
 
 def _after_fork() -> None:
-    global _flusher, _starting  # noqa: PLW0603
+    global _flusher, _starting
     _flusher, _starting = None, threading.Lock()
 
 

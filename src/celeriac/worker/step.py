@@ -45,7 +45,7 @@ class LedgerStep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """Begin to claim."""
         self._require_ledger()
-        upkeep = Loop("upkeep", stager(lambda: worker.app.tasks.keys()))
+        upkeep = Loop("upkeep", stager(worker.app.tasks.keys))
         self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
         self.presence = Presence(worker, self.id, self.claimer.queues)
         self.loops = [Loop("presence", self.presence.renew), upkeep]

@@ -1,7 +1,7 @@
 """finish: running → succeeded, dead or cancelled; and waiting → ready for what waited for these jobs."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from django.db import transaction
 
@@ -15,7 +15,8 @@ from celeriac.ledger.verbs.failures import keep_failures
 __all__ = ["Finished", "finish"]
 
 
-class Finished(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finished:
     """What a finish did: rows moved, rows refused by the fence, queues with jobs that became ready."""
 
     count: int

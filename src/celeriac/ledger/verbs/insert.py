@@ -1,6 +1,7 @@
 """insert: nothing → ready, scheduled or waiting. One statement per 1,000 jobs, in the caller's transaction."""
 
 from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 from celeriac import events, faults
 from celeriac.ledger import portable
@@ -40,7 +41,7 @@ def _insert(batch: list[NewJob], using: str | None) -> int:
         return int(cursor.rowcount)
 
 
-def insert_waiting(job: NewJob, parents: Sequence[object], *, using: str | None = None) -> bool:
+def insert_waiting(job: NewJob, parents: Sequence[UUID], *, using: str | None = None) -> bool:
     """Insert *job* so that it becomes ready when every one of *parents* (ids, in order) has ended.
 
     The parents must not have been inserted yet: what ended before the edge was there is never counted down.

@@ -1,6 +1,6 @@
 """stage: scheduled → ready, for what is due."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from celeriac import events
 from celeriac.ledger import portable
@@ -10,7 +10,8 @@ from celeriac.ledger.database import execute, is_postgresql
 __all__ = ["Staged", "stage"]
 
 
-class Staged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Staged:
     """What a stage did: rows moved, their queues, and the seconds until the next job is due (None: none is)."""
 
     count: int
