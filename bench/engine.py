@@ -124,7 +124,7 @@ def enqueue(samples: int) -> dict[str, float]:
             started = time.perf_counter()
             direct.execute(BARE, values[:7])
             bare.append(time.perf_counter() - started)
-    (inserts,) = one("SELECT sum(calls) FROM pg_stat_statements WHERE query LIKE '%INSERT INTO celeriac_job AS j%'")
+    (inserts,) = one("SELECT sum(calls) FROM pg_stat_statements WHERE query ~ 'INSERT INTO celeriac_job' AND query !~ 'now\(\), now'")
     return {
         "delay() p50 µs": round(statistics.median(ours) * 1e6),
         "bare INSERT p50 µs": round(statistics.median(bare) * 1e6),

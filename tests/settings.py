@@ -21,6 +21,7 @@ SQLITE = {
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     },
+    "TEST": {"DEPENDENCIES": []},  # or Django refuses to run tests of this database alone
 }
 MARIADB = {
     "ENGINE": "django.db.backends.mysql",
@@ -30,7 +31,7 @@ MARIADB = {
     "NAME": "celeriac",
     "OPTIONS": {"charset": "utf8mb4", "isolation_level": "read committed"},
     # The server is shared: two sessions at once must not drop each other's database.
-    "TEST": {"NAME": f"test_celeriac_{os.getpid()}", "CHARSET": "utf8mb4"},
+    "TEST": {"NAME": f"test_celeriac_{os.getpid()}", "CHARSET": "utf8mb4", "DEPENDENCIES": []},
 }
 
 
@@ -54,3 +55,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+# A project's own settings, as far as tests play with them; a worker gets them as JSON.
+CELERIAC = {"DATABASE": os.environ.get("CELERIAC_TEST_LEDGER", "default")}
+CELERY_TASK_ROUTES = {"tests.shop.tasks.routed": {"queue": "parcels"}}
+globals().update(json.loads(os.environ.get("CELERIAC_TEST_SETTINGS", "{}")))

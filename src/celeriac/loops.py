@@ -7,13 +7,14 @@ jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), so that 
 
 import logging
 import random
+import signal
 import threading
 from collections.abc import Callable
 
 from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
 
-__all__ = ["Backoff", "Loop", "is_outage"]
+__all__ = ["Backoff", "Loop", "is_outage", "leave_signals_to_main"]
 
 logger = logging.getLogger("celeriac")
 
@@ -21,6 +22,15 @@ logger = logging.getLogger("celeriac")
 def is_outage(error: BaseException) -> bool:
     """Whether *error* means that the database cannot be reached or talked to, rather than that it refused the data."""
     return isinstance(error, OperationalError | InterfaceError)
+
+
+def leave_signals_to_main() -> None:
+    """Block every signal in the calling thread, for our threads in pool processes, which run no code of others.
+
+    A pool process that ends masks SIGTERM in its main thread while it holds the lock of the pool's result pipe. A
+    second SIGTERM then goes to any other thread, kills the process there and then, and leaves the lock taken for ever.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
 class Backoff:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import time
+from pathlib import Path
 
-from celery import shared_task
+from celery import chain, chord, group, shared_task
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 
 @shared_task
@@ -75,3 +79,156 @@ def kill(sig):
 @shared_task(durable=False)
 def fleeting(path, text):
     return note(path, text)
+
+
+# -- what holds a slot until the test says so
+
+
+@shared_task
+def hold(gate, path=None, text="held"):
+    """Run until the file `gate` exists."""
+    if path:
+        note(path, f"start {text}")
+    deadline = time.monotonic() + 50
+    while not Path(gate).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(gate)
+        time.sleep(0.005)
+    if path:
+        note(path, f"end {text}")
+    return text
+
+
+@shared_task
+def routed(value=None):
+    return value
+
+
+@shared_task
+def together(*args, **kwargs):
+    return [list(args), kwargs]
+
+
+# -- how a body may end
+
+
+@shared_task
+def unencodable():
+    return object()
+
+
+@shared_task(bind=True)
+def progress(self, gate):
+    self.update_state(state="PROGRESS", meta={"done": 3, "of": 7})
+    return hold(gate)
+
+
+@shared_task(bind=True)
+def say_failure(self, meta):
+    self.update_state(state="FAILURE", meta=meta)
+    raise Ignore
+
+
+@shared_task
+def ignore():
+    raise Ignore("not today")
+
+
+@shared_task
+def reject(path, requeue):
+    note(path, "run")
+    if requeue and len(Path(path).read_text().splitlines()) > 1:
+        return "taken"
+    raise Reject("no", requeue=requeue)
+
+
+@shared_task(bind=True)
+def raise_retry(self):
+    if not self.request.retries:
+        raise Retry("by hand", when=0.05)
+    return self.request.retries
+
+
+@shared_task(bind=True, max_retries=5)
+def retry_changed(self, value, word="first", queue=None):
+    if self.request.retries == 0:
+        self.retry(args=(value + 1,), kwargs={"word": "second"}, countdown=0.05, **({"queue": queue} if queue else {}))
+    return [value, word, self.request.retries, self.request.delivery_info["routing_key"]]
+
+
+@shared_task(bind=True, max_retries=2, default_retry_delay=0.02)
+def retry_for_ever(self, path):
+    note(path, self.request.retries)
+    try:
+        raise KeyError("never there")
+    except KeyError as error:
+        raise self.retry(exc=error) from error
+
+
+@shared_task(bind=True, max_retries=1, default_retry_delay=0.02)
+def retry_without_cause(self):
+    raise self.retry()
+
+
+@shared_task
+def leave(how, path=None):
+    if path:
+        note(path, "run")
+    if how == "sys.exit":
+        sys.exit(3)
+    if how == "os._exit":
+        os._exit(3)
+    raise MemoryError("too much")
+
+
+@shared_task(bind=True)
+def soft_limited(self):
+    try:
+        time.sleep(30)
+    except SoftTimeLimitExceeded:
+        return "cleaned up"
+
+
+@shared_task
+def balloon(megabytes):
+    """Take memory, give it back to nobody, and say who did."""
+    bytearray(os.urandom(1024) * 1024 * megabytes)
+    return [os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
+
+
+# -- canvas
+
+
+@shared_task
+def errback(request, exc, traceback, path):
+    note(path, f"new {request.id} {type(exc).__name__} {exc} {bool(traceback)}")
+
+
+@shared_task
+def old_errback(task_id, path):
+    note(path, f"old {task_id}")
+
+
+@shared_task
+def spawn():
+    return [noop.delay(1).id, noop.delay(2).id]
+
+
+@shared_task(bind=True)
+def replace(self, kind):
+    kinds = {
+        "signature": lambda: add.s(2, 3),
+        "chain": lambda: chain(add.s(1, 1), add.s(10), add.s(100)),
+        "chord": lambda: chord([add.s(1, 1), add.s(2, 2)], total.s()),
+        "group": lambda: group(add.s(1, 1), add.s(2, 2)),
+    }
+    raise self.replace(kinds[kind]())
+
+
+@shared_task(bind=True)
+def full_request(self):
+    """Everything the request knows, as text where JSON has no word for it."""
+    return {key: value if key in _PLAIN else repr(value) for key, value in sorted(vars(self.request).items())}
+
+
+_PLAIN = ("id", "retries", "root_id", "parent_id", "group", "is_eager", "shadow", "timelimit", "argsrepr", "headers")

@@ -20,7 +20,7 @@ logger = logging.getLogger("celeriac")
 #: What a Celeriac app assumes where the project says nothing.
 DEFAULTS = {
     # Celery would knock on a RabbitMQ at localhost. Durable jobs need no broker.
-    "broker_url": "memory://",
+    "broker_url": "memory://localhost/",
     "result_backend": "celeriac.results:LedgerBackend",
     "worker_consumer": "celeriac.worker.adopt:Consumer",
     # Celery warns at each start and each reconnect until a project chooses; these are its present defaults.
@@ -47,6 +47,9 @@ class Celery(celery.Celery):
     def _add_our_defaults(self, source: Any, **_: Any) -> None:
         # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project.
         source.maps.insert(-1, DEFAULTS)
+        if source.broker_url == DEFAULTS["broker_url"]:
+            # A worker's consumer looks for SIGTERM between two polls of its transport, a second each by default.
+            source.maps.insert(-1, {"broker_transport_options": {"polling_interval": 0.1}})
 
     @cached_property
     def Worker(self) -> Any:  # noqa: N802 - Celery's name
@@ -78,6 +81,7 @@ class Celery(celery.Celery):
             options["headers"] = {**(options.get("headers") or {}), "celeriac": {"durable": False}}
             return super().send_task(name, args, kwargs, **options)
         asked = self._ask(name, args, kwargs, task, options)
+        result = self._answer(asked, options)
         run = current_run(asked.task_id)
         if run is not None and not run.settled:
             run.again = asked.job
@@ -86,7 +90,8 @@ class Celery(celery.Celery):
             from celeriac.api.enqueue import enqueue
 
             enqueue(asked)
-        return self._answer(asked, options)
+        self._add_to_parent(result, options)
+        return result
 
     def enqueue_many(self, signatures: Iterable[Any]) -> list[AsyncResult]:
         """Insert a job for each signature of a plain task, in one statement per 1,000, and return their results.
@@ -113,6 +118,8 @@ class Celery(celery.Celery):
             from celeriac.api.enqueue import write
 
             write(jobs)
+        for result in results:
+            self._add_to_parent(result, {})
         return results
 
     def _ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
@@ -129,7 +136,9 @@ class Celery(celery.Celery):
     def _answer(self, asked: Asked, options: Mapping[str, Any]) -> AsyncResult:
         result = (options.get("result_cls") or self.AsyncResult)(asked.task_id)
         result.ignored = asked.ignore_result
+        return result
+
+    def _add_to_parent(self, result: AsyncResult, options: Mapping[str, Any]) -> None:
         parent = self.current_worker_task if options.get("add_to_parent", True) else None
         if parent is not None:
             parent.add_trail(result)
-        return result

@@ -4,7 +4,7 @@ Whoever made jobs ready rings after the commit; a background thread of the proce
 waits for it, many rings become one, and NOTIFY's global commit lock is never taken inside a user's transaction. The
 same thread listens for "something ended" while somebody waits for a result. A ring that is lost costs one poll.
 
-Where the database cannot notify, ringing does nothing and everybody polls.
+Where the database cannot notify, only the door bell rings (`doorbell`), and who does not hear it polls.
 """
 
 import atexit
@@ -21,8 +21,10 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac import faults
+from celeriac.ledger import doorbell
 from celeriac.ledger.database import alias_of, can_notify, poll_seconds
-from celeriac.loops import Backoff, is_outage
+from celeriac.ledger.doorbell import Ear
+from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 
 __all__ = [
     "READY",
@@ -46,10 +48,16 @@ SCHEDULED = "\x01scheduled"
 IDLE_SECONDS = 5.0
 
 
-class Listener:
-    """Waits on a connection's notifications and on `wake()` from other threads of the process, whichever is first."""
+#: When a worker on this host has heard the door bell, the NOTIFY for the others may gather company: it would take the
+#: processor from that worker's claim.
+GATHER_SECONDS = 0.005
 
-    def __init__(self) -> None:
+
+class Listener:
+    """Waits on a connection's notifications, the door bell, and `wake()` from other threads of the process."""
+
+    def __init__(self, ear: Ear | None = None) -> None:
+        self._ear = ear
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -76,12 +84,16 @@ class Listener:
         rung = _rung(pgconn) if pgconn is not None else []
         if rung:
             timeout = 0.0
-        sources = [self._read] if pgconn is None else [self._read, pgconn.socket]
+        sources: list[Any] = [self._read] if pgconn is None else [self._read, pgconn.socket]
+        door = self._ear.socket if self._ear is not None else None
+        sources.extend([door] if door is not None else [])
         readable, _, _ = select.select(sources, [], [], max(0.0, timeout))
         if self._read in readable:
             # In this order: a wake-up between the two is seen by whoever we return to, one after them writes again.
             os.read(self._read, 4096)
             self._woken = False
+        if self._ear is not None and door in readable:
+            rung += [(READY, payload) for payload in self._ear.heard()]
         if connection is not None and pgconn is not None and pgconn.socket in readable:
             with connection.wrap_database_errors:  # Django's names for an outage, as everywhere else
                 pgconn.consume_input()
@@ -89,7 +101,9 @@ class Listener:
         return rung
 
     def close(self) -> None:
-        """Close the pipe."""
+        """Close the pipe and the door."""
+        if self._ear is not None:
+            self._ear.close()
         os.close(self._read)
         os.close(self._write)
 
@@ -115,15 +129,18 @@ class _Ringer(threading.Thread):
         self.ended = threading.Condition()
         self.idle = threading.Event()
         self.closing = False
+        self.at_once = False
         self._backoff = Backoff("celeriac bell")
         self._last = time.monotonic()
 
-    def ring(self, channel: str, payload: str) -> None:
+    def ring(self, channel: str, payload: str, *, at_once: bool = True) -> None:
         self.idle.clear()
+        self.at_once = self.at_once or at_once
         self.pending.append((channel, payload))
         self.listener.wake()
 
     def run(self) -> None:
+        leave_signals_to_main()
         listening = False
         connection = connections[self.alias]
         while not self.closing:
@@ -146,6 +163,8 @@ class _Ringer(threading.Thread):
             listening = True
             self._tell_waiters()  # what ended before we listened
         if self.pending:
+            if not self.at_once:
+                time.sleep(GATHER_SECONDS)
             self._send(connection)
         if not self.pending:
             self.idle.set()
@@ -160,6 +179,7 @@ class _Ringer(threading.Thread):
         return listening
 
     def _send(self, connection: BaseDatabaseWrapper) -> None:
+        self.at_once = False
         rung = dict.fromkeys(self.pending.popleft() for _ in range(len(self.pending)))
         try:
             with connection.cursor() as cursor:
@@ -218,18 +238,17 @@ atexit.register(close)
 
 def ring_ready(queues: Iterable[str], *, using: str | None = None) -> None:
     """Tell workers that *queues* have ready jobs. Call it after the commit; it does not wait for anything."""
-    if not can_notify(using):
-        return
     faults.point("bell.before_ring")
-    ringer = _get_ringer(using)
-    for queue in queues:
-        ringer.ring(READY, queue)
+    heard = {queue: doorbell.ring(queue, using=using) for queue in queues}
+    if heard and can_notify(using):
+        ringer = _get_ringer(using)
+        for queue, near in heard.items():
+            ringer.ring(READY, queue, at_once=not near)
 
 
 def ring_on_commit(queues: Iterable[str], *, using: str | None = None) -> None:
     """Ring once the transaction open on the ledger's connection, if any, has committed."""
-    if can_notify(using):
-        transaction.on_commit(partial(ring_ready, tuple(queues), using=using), using=alias_of(using), robust=True)
+    transaction.on_commit(partial(ring_ready, tuple(queues), using=using), using=alias_of(using), robust=True)
 
 
 def ring_done(*, using: str | None = None) -> None:

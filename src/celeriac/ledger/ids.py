@@ -24,10 +24,13 @@ def job_id(task_id: object) -> UUID:
 
 
 def new_id() -> str:
-    """Return a version 7 UUID (RFC 9562): ids made together lie together in the index."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | random
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
+    """Return a version 7 UUID (RFC 9562): ids made together lie together in the index.
+
+    The 12 bits after the millisecond hold its fraction (section 6.2, method 3), so that jobs asked for one after the
+    other sort in that order where their run_at is the same.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8), "big") >> 2
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random
     return str(UUID(int=value))

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
@@ -37,18 +38,27 @@ def _locked(rows: QuerySet[Job], using: str | None) -> QuerySet[Job]:
 
 def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:
     now = clock(using)
+    asked = {job.id: job for job in reversed(jobs)}  # the first counts where an id is there twice
+    rows = [_row(job, now) for job in reversed(asked.values())]
     with writing(using) as alias:
-        held = Job.objects.using(alias)
-        there = set(held.filter(id__in=[job.id for job in jobs]).values_list("id", flat=True))
-        fresh = [_row(job, now) for job in jobs if job.id not in there]
-        held.bulk_create(fresh, ignore_conflicts=True)
-        again = 0
-        for job in jobs:
-            if job.id in there:
-                row = _row(job, now)
-                content = {field: getattr(row, field) for field in _CONTENT}
-                again += held.filter(id=job.id, state=State.WAITING, reason="replaced").update(**content)
-    return len(fresh) + again
+        try:
+            return _insert(rows, alias)
+        except IntegrityError:
+            # Somebody took an id since we looked, or the row is refused: then it is again. INSERT IGNORE would be
+            # silent about both.
+            return _insert(rows, alias)
+
+
+def _insert(rows: Sequence[Job], alias: str) -> int:
+    held = Job.objects.using(alias)
+    there = set(held.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
+    with transaction.atomic(using=alias):
+        inserted = len(held.bulk_create([row for row in rows if row.id not in there]))
+    for row in rows:
+        if row.id in there:
+            content = {field: getattr(row, field) for field in _CONTENT}
+            inserted += held.filter(id=row.id, state=State.WAITING, reason="replaced").update(**content)
+    return inserted
 
 
 _CONTENT = (
@@ -148,18 +158,17 @@ def _keep(failures: Iterable[Failure], alias: str, now: datetime) -> None:
         job = _fenced(alias, failure.id, failure.claim_no).first()
         if job is not None:
             ended = now - timedelta(seconds=failure.ago)
-            Attempt.objects.using(alias).create(
-                job=job,
-                number=job.attempt + 1,
-                claim_no=job.claim_no,
-                kind=failure.kind,
-                exception=failure.exception,
-                message=failure.message,
-                traceback=failure.traceback,
-                worker=job.worker,
-                started_at=ended - timedelta(seconds=failure.ran),
-                finished_at=ended,
-            )
+            told = {
+                "number": job.attempt + 1,
+                "kind": failure.kind,
+                "exception": failure.exception,
+                "message": failure.message,
+                "traceback": failure.traceback,
+                "worker": job.worker,
+                "started_at": ended - timedelta(seconds=failure.ran),
+                "finished_at": ended,
+            }
+            Attempt.objects.using(alias).get_or_create(job=job, claim_no=job.claim_no, defaults=told)
 
 
 def reschedule(
@@ -202,7 +211,8 @@ def stage(limit: int, *, using: str | None = None) -> tuple[int, list[str], floa
     count, queues = 0, list[str]()
     if scheduled.filter(run_at__lte=now).exists():
         with writing(using):
-            count, queues = _make_ready(scheduled.filter(run_at__lte=now).order_by("run_at"), limit, using)
+            count, all_queues = _make_ready(scheduled.filter(run_at__lte=now).order_by("run_at"), limit, using)
+        queues = sorted(set(all_queues))
     first = scheduled.order_by("run_at").values_list("run_at", flat=True).first()
     return count, queues, None if first is None else (first - clock(using)).total_seconds()
 
@@ -238,10 +248,11 @@ def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> tu
             kept = {f: getattr(end, f) for f in ("state", "reason", "result", "error", "children")}
             if jobs.filter(id=end.id, state__in=RESTING).update(**kept, waits_for=0, finished_at=now):
                 settled.append(end.id)
-            elif end.task and not jobs.filter(id=end.id).exists():
-                made = {f: getattr(end, f) for f in ("id", "task", "queue", "args", "kwargs", "headers")}
-                jobs.create(**made, **kept, run_at=now, created_at=now, finished_at=now)
-                settled.append(end.id)
+            elif end.task:
+                made = {f: getattr(end, f) for f in ("task", "queue", "args", "kwargs", "headers")}
+                made |= {**kept, "run_at": now, "created_at": now, "finished_at": now}
+                if jobs.get_or_create(id=end.id, defaults=made)[1]:
+                    settled.append(end.id)
         return settled, _count_down(settled, alias)
 
 

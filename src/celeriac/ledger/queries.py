@@ -7,9 +7,10 @@ from django.db.models import Count
 
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.models import Attempt, Edge, Job
+from celeriac.ledger.rows import ClaimedJob
 from celeriac.ledger.states import ENDED, OPEN, State
 
-__all__ = ["Account", "account", "find", "parents_of", "traceback_of"]
+__all__ = ["Account", "account", "find", "held_by", "parents_of", "traceback_of"]
 
 
 class Account(dict[str, int]):
@@ -42,9 +43,15 @@ def find(id_: UUID, *, using: str | None = None) -> Job | None:
     return Job.objects.using(alias_of(using)).filter(id=id_).first()
 
 
+def held_by(worker: UUID, *, using: str | None = None) -> list[ClaimedJob]:
+    """Return the jobs that the ledger says *worker* is running."""
+    running = Job.objects.using(alias_of(using)).filter(worker=worker, state=State.RUNNING)
+    return [ClaimedJob(*row) for row in running.values_list(*ClaimedJob._fields)]
+
+
 def traceback_of(id_: UUID, *, using: str | None = None) -> str | None:
     """Return the traceback of the job's last failed attempt."""
-    attempts = Attempt.objects.using(alias_of(using)).filter(job_id=id_).order_by("-claim_no")
+    attempts = Attempt.objects.using(alias_of(using)).filter(job_id=id_).order_by("-id")
     return attempts.values_list("traceback", flat=True).first()
 
 

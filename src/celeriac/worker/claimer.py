@@ -13,12 +13,14 @@ from celeriac.api import payload
 from celeriac.conf import settings
 from celeriac.ledger import bell
 from celeriac.ledger.database import can_notify, connection_of, poll_seconds
+from celeriac.ledger.doorbell import Ear
+from celeriac.ledger.queries import held_by
 from celeriac.ledger.rows import ClaimedJob, Ending, Return
 from celeriac.ledger.verbs import claim, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
 from celeriac.outcomes import Kind, Outcome, Policy, judge
 from celeriac.worker.board import Board
-from celeriac.worker.dispatch import Dispatcher, Fallen, kind_of_death
+from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, kind_of_death
 from celeriac.worker.pace import Pace, deal
 from celeriac.worker.story import error_json, failure
 
@@ -36,7 +38,7 @@ class Claimer(threading.Thread):
         super().__init__(name="celeriac-claimer", daemon=True)
         self.worker = worker
         self.id = id_
-        self.listener = bell.Listener()
+        self.listener = bell.Listener(Ear())
         self.dispatcher = Dispatcher(worker, board, self.listener.wake)
         self.pace = Pace(settings().CLAIM_SECONDS)
         self.to_terminate: dict[UUID, Any] = {}
@@ -45,6 +47,7 @@ class Claimer(threading.Thread):
         self._backoff = Backoff("celeriac worker")
         self._hot: dict[str, None] = {}  # queues believed to have ready jobs, in the order they take turns
         self._listening = False
+        self._doubtful = False  # an outage may have eaten the answer to a claim that the ledger has committed
         self._looked = 0.0
 
     def stop(self) -> None:
@@ -60,11 +63,13 @@ class Claimer(threading.Thread):
             except Exception as error:
                 connections.close_all()
                 self._listening = False
+                self._doubtful = True
                 if is_outage(error):
                     self._rest(self._backoff.failed(error))
                 else:
                     logger.exception("celeriac worker: a round failed; it goes on")
                     self._rest(1.0)
+        self.listener.close()
         connections.close_all()
 
     def _rest(self, seconds: float) -> None:
@@ -79,6 +84,9 @@ class Claimer(threading.Thread):
             self._listening = True
             self._looked = 0.0  # rings before we listened went unheard
         self._take_stock()
+        if self._doubtful:
+            self._give_back_strays()
+            self._doubtful = False
         poll = poll_seconds()
         if time.monotonic() - self._looked >= poll:
             self._looked = time.monotonic()
@@ -153,6 +161,13 @@ class Claimer(threading.Thread):
         for id_, signal in list(self.to_terminate.items()):
             if self.dispatcher.terminate(id_, signal) is not None:
                 self.to_terminate.pop(id_, None)
+
+    def _give_back_strays(self) -> None:
+        """Release what the ledger says we run and we know nothing of."""
+        claims: list[InFlight | Fallen] = [*self.dispatcher.claims, *self.dispatcher.fallen]
+        known = {job.id for claim_ in claims for job in claim_.jobs}
+        strays = [job for job in held_by(self.id) if job.id not in known]
+        bell.ring_ready(release(strays))
 
     def _bring_back(self, fallen: Fallen) -> None:
         """Charge the job that was running when its process died; give its claim-mates back without penalty.

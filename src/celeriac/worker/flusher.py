@@ -20,7 +20,7 @@ from celeriac.conf import settings
 from celeriac.ledger import bell
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
 from celeriac.ledger.verbs import finish, release, reschedule
-from celeriac.loops import Backoff, is_outage
+from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 from celeriac.worker.report import Done, written
 from celeriac.worker.story import error_json
 
@@ -85,6 +85,7 @@ class Flusher(threading.Thread):
     # -- the thread
 
     def run(self) -> None:
+        leave_signals_to_main()
         while True:
             items: list[Any] = []
             try:
@@ -150,7 +151,7 @@ class Flusher(threading.Thread):
             except Exception as error:
                 connections.close_all()
                 if not is_outage(error):
-                    logger.exception("celeriac flusher: the ledger refused a write; the jobs will be rescued")
+                    logger.exception("celeriac flusher: the ledger refused even to bury a job; it stays claimed")
                     return
                 time.sleep(self._backoff.failed(error))
             else:
@@ -184,7 +185,17 @@ def _bury(ending: Ending, error: Exception) -> None:
 
 
 def _reschedule(returns: Sequence[Return], stories: Sequence[Failure]) -> None:
-    moved = reschedule(returns, stories)
+    try:
+        moved = reschedule(returns, stories)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(returns) == 1:
+            _bury(Ending(returns[0].id, returns[0].claim_no, "dead", charge=1), error)
+            return
+        for back in returns:
+            _reschedule([back], [story for story in stories if story.id == back.id])
+        return
     ready = {queue for queue, state, _ in moved if state == "ready"}
     later = any(state == "scheduled" for _, state, _ in moved)
     bell.ring_ready([*ready, bell.SCHEDULED] if later else ready)

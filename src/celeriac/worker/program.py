@@ -17,10 +17,14 @@ class Worker(CeleryWorker):
         """Return False: with the hub, only the consumer's thread may dispatch, and it waits for the broker."""
         return False
 
+    @property
+    def _brokerless(self) -> bool:
+        return str(self.app.conf.broker_url).startswith("memory://")
+
     def on_start(self) -> None:
         """Say once what runs without a broker."""
         super().on_start()
-        if self.app.conf.broker_url == "memory://":
+        if self._brokerless:
             logger.warning(
                 "No broker is configured (CELERY_BROKER_URL), so memory:// is used. Durable jobs need none; remote "
                 "control, Flower and tasks with durable=False do."
@@ -28,6 +32,6 @@ class Worker(CeleryWorker):
 
     def setup_defaults(self, *args: Any, **kwargs: Any) -> None:
         """Leave gossip and mingle out where no other worker can be heard."""
-        if self.app.conf.broker_url == "memory://":
+        if self._brokerless:
             kwargs.update(without_gossip=True, without_mingle=True)
         super().setup_defaults(*args, **kwargs)

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 from uuid import uuid4
 
-from celery import bootsteps
+from celery import bootsteps, signals
 
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.database import alias_of, connection_of, require_tables
@@ -51,6 +51,13 @@ class LedgerStep(bootsteps.StartStopStep):
         self.loops = [Loop("presence", self.presence.renew), upkeep]
         for thread in (*self.loops, self.claimer):
             thread.start()
+        # The consumer may take seconds to notice a SIGTERM; claiming ends with the signal itself.
+        signals.worker_shutting_down.connect(self._shutting_down)
+
+    def _shutting_down(self, **_: Any) -> None:
+        self.board.draining = True
+        if self.claimer is not None:
+            self.claimer.stop()
 
     def _require_ledger(self) -> None:
         try:
@@ -66,10 +73,9 @@ class LedgerStep(bootsteps.StartStopStep):
 
     def stop(self, worker: Any) -> None:
         """Drain: start nothing more, give back what has not started, wait for what runs."""
-        if self.claimer is None or not self.claimer.is_alive():
+        if self.claimer is None:
             return
-        self.board.draining = True
-        self.claimer.stop()
+        self._shutting_down()
         self.claimer.join()
         for loop in self.loops:
             loop.stop()
@@ -83,9 +89,7 @@ class LedgerStep(bootsteps.StartStopStep):
 
     def terminate(self, worker: Any) -> None:
         """Cold shutdown: claim nothing more; what the pool's processes hold is rescued by others."""
-        self.board.draining = True
-        if self.claimer is not None:
-            self.claimer.stop()
+        self._shutting_down()
 
     def info(self, worker: Any) -> dict[str, Any]:
         """What `celery inspect stats` shows."""

@@ -1,10 +1,11 @@
 """expire: waiting, scheduled or ready → cancelled, for jobs past `expires_at`."""
 
+from celeriac import events
 from celeriac.ledger import portable
 from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import execute, is_postgresql, writing
 from celeriac.ledger.rows import Settlement
-from celeriac.ledger.verbs.settle import Settled, settle
+from celeriac.ledger.verbs.settle import Settled, bring_to_end
 
 __all__ = ["expire"]
 
@@ -16,4 +17,8 @@ def expire(limit: int = BATCH, *, using: str | None = None) -> Settled:
             ids = [row[0] for row in execute("expiring", {"limit": limit}, using)]
         else:
             ids = portable.expiring(limit, using=using)
-        return settle([Settlement(id=id_, state="cancelled", reason="expired") for id_ in ids], using=using)
+        settlements = [Settlement(id=id_, state="cancelled", reason="expired") for id_ in ids]
+        expired = bring_to_end(settlements, using=using)
+    if expired.ids:
+        events.emit("expire", settled=expired)
+    return expired

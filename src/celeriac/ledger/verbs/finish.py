@@ -29,6 +29,8 @@ def finish(endings: Sequence[Ending], failures: Sequence[Failure] = (), *, using
 
     A job whose claim is no longer the row's (rescued, finished by another) is left as it is and counted as stale.
     """
+    if not endings:
+        return Finished(0, 0, [])
     faults.point("finish.before_statement")
     if not is_postgresql(using):
         count, freed = portable.finish(endings, failures, using=using)

@@ -35,10 +35,13 @@ def _insert(batch: list[NewJob], using: str | None) -> int:
     with connection_of(using).cursor() as cursor:
         if len(batch) == 1:
             cursor.execute(statement("insert_one"), batch[0]._asdict())
-            if cursor.rowcount:
-                return 1
-        cursor.execute(statement("insert"), arrays(batch))
-        return int(cursor.rowcount)
+        else:
+            cursor.execute(statement("insert"), arrays(batch))
+        inserted = int(cursor.rowcount)
+        if inserted < len(batch):
+            cursor.execute(statement("replace"), arrays(batch))
+            inserted += int(cursor.rowcount)
+    return inserted
 
 
 def insert_waiting(job: NewJob, parents: Sequence[UUID], *, using: str | None = None) -> bool:

@@ -18,6 +18,8 @@ def reschedule(
     returns: Sequence[Return], failures: Sequence[Failure] = (), *, using: str | None = None
 ) -> list[tuple[str, str, int]]:
     """Send claimed jobs back, with the stories of those that failed; return (queue, state, how many) for each kind."""
+    if not returns:
+        return []
     if is_postgresql(using):
         with transaction.atomic(using=alias_of(using)):
             if failures:

@@ -11,7 +11,7 @@ from celeriac.ledger.database import execute, is_postgresql, writing
 from celeriac.ledger.models import Attempt
 from celeriac.ledger.rows import Settlement
 
-__all__ = ["Settled", "settle"]
+__all__ = ["Settled", "bring_to_end", "settle"]
 
 
 class Settled(NamedTuple):
@@ -27,18 +27,25 @@ def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> Se
     Used for what never ran or ran elsewhere: the rest of a chain whose step died, a message nobody can read, a
     cancelled job, the result of a task that lives on the broker (`durable=False`).
     """
+    settled = bring_to_end(settlements, using=using)
+    if settlements:
+        events.emit("settle", settlements=settlements, settled=settled)
+    return settled
+
+
+def bring_to_end(settlements: Sequence[Settlement], *, using: str | None = None) -> Settled:
+    """Do what `settle` does, for a verb that tells of it under its own name."""
     if not settlements:
         return Settled([], [])
     with writing(using) as alias:
         if is_postgresql(using):
             params = arrays(settlements)
-            tracebacks = params.pop("traceback")
+            del params["traceback"]
             [(ids, freed)] = execute("settle", params, using)
         else:
-            tracebacks = [settlement.traceback for settlement in settlements]
             ids, freed = portable.settle(settlements, using=using)
         settled = Settled(ids or [], freed or [])
-        stories = [s for s, text in zip(settlements, tracebacks, strict=True) if text and s.id in settled.ids]
-        Attempt.objects.using(alias).bulk_create([portable.story_of(s, alias) for s in stories])
-    events.emit("settle", settlements=settlements, settled=settled)
+        ended = set(settled.ids)
+        stories = {s.id: portable.story_of(s, alias) for s in settlements if s.traceback and s.id in ended}
+        Attempt.objects.using(alias).bulk_create(stories.values())
     return settled

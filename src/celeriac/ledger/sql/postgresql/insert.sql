@@ -1,7 +1,8 @@
--- Insert jobs. An id already there is left alone, so asking twice is asking once; only a job that was replaced
--- (Task.replace) takes the new content when its id comes back as the last step of the replacement.
+-- Insert jobs. An id already there is left alone, so asking twice is asking once (but see replace.sql). DO NOTHING,
+-- since DO UPDATE locks even the rows its WHERE refuses: asking again inside a long transaction would hold up whoever
+-- ends that job, and the same id twice in one batch would be an error.
 -- clock_timestamp(), not now(): jobs of one long transaction keep their order, and a countdown starts at the call.
-INSERT INTO celeriac_job AS j (
+INSERT INTO celeriac_job (
     id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason,
     state, run_at, expires_at, created_at, losses, claim_no
 )
@@ -22,9 +23,4 @@ FROM unnest(
 ) AS v (
     id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, delay, run_at, expires_in, expires_at
 )
-ON CONFLICT (id) DO UPDATE SET
-    task = excluded.task, queue = excluded.queue, priority = excluded.priority, args = excluded.args,
-    kwargs = excluded.kwargs, headers = excluded.headers, attempt = excluded.attempt,
-    waits_for = excluded.waits_for, reason = excluded.reason, state = excluded.state,
-    run_at = excluded.run_at, expires_at = excluded.expires_at
-WHERE j.state = 'waiting' AND j.reason = 'replaced'
+ON CONFLICT (id) DO NOTHING

@@ -1,6 +1,5 @@
 -- The commonest insert, one job, with plain values: planning and running `insert.sql` costs the server six times this.
--- An id already there is left to `insert.sql`, which knows what to do about it.
-INSERT INTO celeriac_job AS j (
+INSERT INTO celeriac_job (
     id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason,
     state, run_at, expires_at, created_at, losses, claim_no
 )

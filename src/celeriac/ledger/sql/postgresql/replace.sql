@@ -1,0 +1,20 @@
+-- A job that was replaced (Task.replace) takes the new content when its id comes back as the last step of what replaced
+-- it. Run only where `insert.sql` met ids already there.
+UPDATE celeriac_job j
+SET task = v.task, queue = v.queue, priority = v.priority, args = v.args, kwargs = v.kwargs, headers = v.headers,
+    attempt = v.attempt, waits_for = v.waits_for, reason = v.reason,
+    state = CASE
+        WHEN v.waits_for > 0 OR v.reason <> '' THEN 'waiting'
+        WHEN COALESCE(v.run_at > clock_timestamp(), v.delay > 0) THEN 'scheduled'
+        ELSE 'ready'
+    END,
+    run_at = COALESCE(v.run_at, clock_timestamp() + v.delay * interval '1 second'),
+    expires_at = COALESCE(v.expires_at, clock_timestamp() + v.expires_in * interval '1 second')
+FROM unnest(
+    %(id)s::uuid[], %(task)s::text[], %(queue)s::text[], %(priority)s::smallint[], %(args)s::text[],
+    %(kwargs)s::text[], %(headers)s::text[], %(attempt)s::int[], %(waits_for)s::int[], %(reason)s::text[],
+    %(delay)s::float8[], %(run_at)s::timestamptz[], %(expires_in)s::float8[], %(expires_at)s::timestamptz[]
+) AS v (
+    id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, delay, run_at, expires_in, expires_at
+)
+WHERE j.id = v.id AND j.state = 'waiting' AND j.reason = 'replaced'
