@@ -1,7 +1,7 @@
 """The one loop every background service runs in: interruptible, surviving errors, saying each trouble once.
 
 A service is a function that does one round and returns how long to rest. When a round fails because the database is
-away, the loop says so once, closes the thread's connections, and tries again with capped exponential backoff and full
+away, the loop says so once, closes the thread's connections, and tries again with capped exponential backoff and equal
 jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), so that a fleet does not return in step.
 """
 
@@ -10,6 +10,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from weakref import WeakSet
 
 from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
@@ -33,8 +34,12 @@ def leave_signals_to_main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
+#: Who is waiting for the database in this process: one outage is one line in the log, however many notice it.
+_away: WeakSet["Backoff"] = WeakSet()
+
+
 class Backoff:
-    """Delays between attempts to reach the database, and the one log line per outage."""
+    """Delays between attempts to reach the database, and the one log line per outage and process."""
 
     def __init__(self, service: str, *, base: float = 0.1, cap: float = 5.0) -> None:
         self.service = service
@@ -44,7 +49,9 @@ class Backoff:
 
     def failed(self, error: BaseException) -> float:
         """Note a failure; return the seconds to wait before the next attempt."""
-        if self.failures == 0:
+        first = not _away
+        _away.add(self)
+        if first:
             logger.error(
                 "%s: the ledger's database is not available (%s). Trying again with backoff until it is; "
                 "committed jobs are safe in it.",
@@ -56,9 +63,11 @@ class Backoff:
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - spread, not secrecy
 
     def recovered(self) -> None:
-        """Note a success; the first after a failure is said once."""
+        """Note a success; the last to see the database back says so."""
         if self.failures:
-            logger.warning("%s: the ledger's database is back after %d attempts.", self.service, self.failures)
+            _away.discard(self)
+            if not _away:
+                logger.warning("%s: the ledger's database is back after %d attempts.", self.service, self.failures)
             self.failures = 0
 
 

@@ -57,7 +57,9 @@ class LedgerBackend(BaseBackend):
         run = current_run(task_id)
         if run is None:
             super().mark_as_done(task_id, result, request, store_result, state)
-        elif run.again is None and (store_result or (request is not None and request.chord)):
+            return
+        run.children = self._children(request)
+        if run.again is None and (store_result or (request is not None and request.chord)):
             run.result = payload.encode_result(run.job.task, self.prepare_value(result))
 
     def encode(self, data: Any) -> str:
@@ -73,6 +75,7 @@ class LedgerBackend(BaseBackend):
     ) -> None:
         run = current_run(task_id)
         if run is not None:
+            run.children = self._children(request)
             self._said(run, state, result)
         elif state in _END:
             self._settle(task_id, result, _END[state], traceback, request)
@@ -232,7 +235,10 @@ class LedgerBackend(BaseBackend):
                 cause = meta["result"]
                 error = ChordError(f"Dependency {header_id} raised {cause!r}")
                 error.__cause__ = cause if isinstance(cause, BaseException) else None
-                self.chord_error_from_stack(body, error)
+                try:
+                    raise error
+                except ChordError:  # Celery reads the traceback from the exception being handled
+                    self.chord_error_from_stack(body, error)
                 return
             results.append(meta["result"])
         body.apply_async((results,))

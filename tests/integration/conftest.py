@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connections
+from kombu import pools
 
 from celeriac.conf import settings as ledger_settings
 from celeriac.ledger.models import Job
@@ -86,8 +87,8 @@ def broker(valkey_url: str) -> Iterator[str]:
 
 
 def _use_broker(url: str) -> None:
-    app.pool.force_close_all()
     app._pool = None
+    pools.reset()
     app.amqp._producer_pool = None
     app.conf.broker_url = url
 

@@ -117,6 +117,16 @@ def unencodable():
     return object()
 
 
+@shared_task
+def repeat(text, times):
+    return text * times
+
+
+@shared_task(bind=True, max_retries=5)
+def retry_later(self):
+    raise self.retry(countdown=60, exc=ConnectionError("later"))
+
+
 @shared_task(bind=True)
 def progress(self, gate):
     self.update_state(state="PROGRESS", meta={"done": 3, "of": 7})

@@ -89,7 +89,7 @@ class Celery(celery.Celery):
             # Here and not above: a project imports this class before the models are there.
             from celeriac.api.enqueue import enqueue
 
-            enqueue(asked)
+            enqueue([asked])
         self._add_to_parent(result, options)
         return result
 
@@ -100,7 +100,7 @@ class Celery(celery.Celery):
             TypeError: for a chain, group or chord, which are more than one job; call those themselves.
         """
         results: list[AsyncResult] = []
-        jobs = []
+        calls: list[Asked] = []
         for signature in signatures:
             if not isinstance(signature, Mapping) or signature.get("subtask_type"):
                 raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
@@ -112,12 +112,12 @@ class Celery(celery.Celery):
             if task is not None and task.typing:
                 task.__header__(*signature["args"], **signature["kwargs"])
             asked = self._ask(signature["task"], signature["args"], signature["kwargs"], task, options)
-            jobs.append(asked.job)
+            calls.append(asked)
             results.append(self._answer(asked, options))
-        if jobs:
-            from celeriac.api.enqueue import write
+        if calls:
+            from celeriac.api.enqueue import enqueue
 
-            write(jobs)
+            enqueue(calls)
         for result in results:
             self._add_to_parent(result, {})
         return results

@@ -1,8 +1,7 @@
 """The job that this thread is running, if any: where the engine, the result backend and the API meet during a body."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from celeriac.ledger.rows import ClaimedJob, NewJob
 
@@ -19,11 +18,12 @@ class Run:
     again: NewJob | None = None
     #: Its result as JSON, encoded inside Celery's tracer so that a failure to encode is a failure of the task.
     result: str | None = None
+    #: The jobs it started, as JSON of their results' tuples.
+    children: str | None = None
     #: What update_state() last said of this job: (state, encoded meta).
     said: tuple[str, str] | None = None
     #: The row already left this run (it was replaced); nothing more is to be written.
     settled: bool = False
-    headers: dict[str, Any] = field(default_factory=dict)
 
 
 running: ContextVar[Run | None] = ContextVar("celeriac_run", default=None)

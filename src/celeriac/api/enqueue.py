@@ -17,22 +17,21 @@ from celeriac.ledger.verbs.insert import insert
 __all__ = ["enqueue", "outside_loop"]
 
 
-def enqueue(asked: Asked) -> None:
-    """Insert one call, telling the signals that Celery tells around a publish."""
-    job = asked.job
-    # Tracing libraries write their context into `headers` here; they are read back in the worker's request.
+def enqueue(calls: Sequence[Asked]) -> None:
+    """Insert *calls*, joining the transaction open on the ledger's alias, and ring for them after its commit.
+
+    Celery's publish signals are told around it, as around a message: tracing libraries write their context into the
+    headers, and read it back in the worker's request.
+    """
+    jobs = [asked.job for asked in calls]
     if signals.before_task_publish.receivers:
-        job = _told(job, asked)
-    write([job])
-    if signals.after_task_publish.receivers:
-        signals.after_task_publish.send(
-            sender=job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
-        )
-
-
-def write(jobs: Sequence[NewJob]) -> None:
-    """Insert *jobs*, joining the transaction open on the ledger's alias, and ring for them after its commit."""
+        jobs = [_told(asked) for asked in calls]
     outside_loop(_insert_and_ring, jobs)
+    if signals.after_task_publish.receivers:
+        for asked in calls:
+            signals.after_task_publish.send(
+                sender=asked.job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
+            )
 
 
 def _insert_and_ring(jobs: Sequence[NewJob]) -> None:
@@ -80,7 +79,8 @@ def _body(asked: Asked) -> tuple[Any, Any, dict[str, Any]]:
     return payload.decode(asked.job.args), payload.decode(asked.job.kwargs), embedded
 
 
-def _told(job: NewJob, asked: Asked) -> NewJob:
+def _told(asked: Asked) -> NewJob:
+    job = asked.job
     headers = _message_headers(asked)
     before = dict(headers)
     signals.before_task_publish.send(

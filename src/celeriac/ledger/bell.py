@@ -62,9 +62,13 @@ class Listener:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._woken = False
+        self._overheard: list[tuple[str, str]] = []
 
     def listen(self, connection: BaseDatabaseWrapper, *channels: str) -> None:
         """Start listening on *connection*, which the calling thread owns."""
+        connection.ensure_connection()
+        # What arrives while a statement runs on the connection is read by psycopg, and told to handlers only.
+        connection.connection.add_notify_handler(lambda note: self._overheard.append((note.channel, note.payload)))
         with connection.cursor() as cursor:
             for channel in channels:
                 cursor.execute(f"LISTEN {channel}")
@@ -82,6 +86,7 @@ class Listener:
         """Wait up to *timeout* seconds; return the (channel, payload) pairs that rang."""
         pgconn = None if connection is None or connection.connection is None else connection.connection.pgconn
         rung = _rung(pgconn) if pgconn is not None else []
+        rung, self._overheard = self._overheard + rung, []
         if rung:
             timeout = 0.0
         sources: list[Any] = [self._read] if pgconn is None else [self._read, pgconn.socket]
@@ -101,7 +106,8 @@ class Listener:
         return rung
 
     def close(self) -> None:
-        """Close the pipe and the door."""
+        """Close the pipe and the door; a wake-up after that is nothing."""
+        self._woken = True
         if self._ear is not None:
             self._ear.close()
         os.close(self._read)

@@ -234,9 +234,17 @@ def unpark(tasks: Collection[str], limit: int, *, using: str | None = None) -> d
         return dict(Counter(_make_ready(parked, limit, using)[1]))
 
 
+def anything_expired(*, using: str | None = None) -> bool:
+    return _expired(using).exists()
+
+
+def _expired(using: str | None) -> QuerySet[Job]:
+    return Job.objects.using(alias_of(using)).filter(expires_at__lte=clock(using), state__in=RESTING)
+
+
 def expiring(limit: int, *, using: str | None = None) -> list[UUID]:
-    rows = Job.objects.using(alias_of(using)).filter(expires_at__lte=clock(using), state__in=RESTING)
-    return list(_locked(rows, using).order_by("expires_at").values_list("id", flat=True)[:limit])
+    rows = _locked(_expired(using).order_by("expires_at"), using)
+    return list(rows.values_list("id", flat=True)[:limit])
 
 
 def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> tuple[list[UUID], list[str]]:

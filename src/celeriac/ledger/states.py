@@ -43,7 +43,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     ),
     "stage": frozenset({(State.SCHEDULED, State.READY)}),
     "unpark": frozenset({(State.WAITING, State.READY)}),
-    "expire": frozenset({(state, State.CANCELLED) for state in _RESTING}),
+    "expire": frozenset({(state, State.CANCELLED) for state in _RESTING} | {(State.WAITING, State.READY)}),
     "claim": frozenset({(State.READY, State.RUNNING)}),
     "release": frozenset({(State.RUNNING, State.READY)}),
     "reschedule": frozenset(

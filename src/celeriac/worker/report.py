@@ -31,7 +31,6 @@ class Done:
     traceback: Any = None
     reason: str = ""
     result: str | None = None
-    children: str | None = None
     ran: float = 0.0
     ended: float = 0.0  # time.monotonic(), set by the flusher
     unregistered: bool = False
@@ -39,8 +38,7 @@ class Done:
 
 def reported(job: ClaimedJob, task: Any, run: Run, retval: Any, info: Any, ran: float) -> Done:
     """Return how a run ended, from the tracer's (return value, info)."""
-    children = getattr(task.request, "_children", None)
-    done = Done(job, task, run, ran=ran, children=None if not children else _children(children))
+    done = Done(job, task, run, ran=ran)
     if info is None and run.again is None:
         return _succeeded(done, retval)
     state = None if info is None else info.state
@@ -99,10 +97,6 @@ def _ignored(done: Done) -> None:
         done.error = None
 
 
-def _children(children: Any) -> str:
-    return payload.encode([child.as_tuple() for child in children])
-
-
 def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
     """Judge a run and return what to write of it: an ending or a return, and the story if it failed."""
     job, run = done.job, done.run
@@ -124,7 +118,7 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
         loss=verdict.loss,
         result=done.result,
         error=_error(done) if verdict.state != "succeeded" else None,
-        children=done.children,
+        children=run.children if run is not None else None,
         ran=done.ran,
         ago=ago,
     )

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from celery import bootsteps, signals
 
+from celeriac.conf import settings
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.database import alias_of, connection_of, require_tables
 from celeriac.loops import Loop, is_outage
@@ -36,15 +37,29 @@ class LedgerStep(bootsteps.StartStopStep):
         worker.ledger = self
 
     def create(self, worker: Any) -> Any:
-        """Make the flight recorder, before the pool forks."""
-        connection_of()  # raises LedgerMissing here, where it ends the start with its sentence
+        """Refuse to start on a mistaken configuration; make the flight recorder, before the pool forks."""
+        try:
+            self._require_ledger()
+        except ConfigurationError as error:
+            raise SystemExit(f"celeriac: {error}") from None
         self.board = board.install()
         remote.register()
         return self
 
+    def _require_ledger(self) -> None:
+        settings()
+        connection = connection_of()
+        try:
+            require_tables()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            # A database that is away is waited for: the claimer says so, once, and goes on when it is back.
+        finally:
+            connection.close()  # the pool must not inherit it
+
     def start(self, worker: Any) -> None:
         """Begin to claim."""
-        self._require_ledger()
         upkeep = Loop("upkeep", stager(worker.app.tasks.keys))
         self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
         self.presence = Presence(worker, self.id, self.claimer.queues)
@@ -58,18 +73,6 @@ class LedgerStep(bootsteps.StartStopStep):
         self.board.draining = True
         if self.claimer is not None:
             self.claimer.stop()
-
-    def _require_ledger(self) -> None:
-        try:
-            require_tables()
-        except ConfigurationError:
-            raise
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            # The claimer says that the database is away, once, and goes on as soon as it is not.
-        finally:
-            connection_of().close()
 
     def stop(self, worker: Any) -> None:
         """Drain: start nothing more, give back what has not started, wait for what runs."""

@@ -6,11 +6,17 @@ WITH v AS (
         %(children)s::text[], %(task)s::text[], %(queue)s::text[], %(args)s::text[], %(kwargs)s::text[],
         %(headers)s::text[]
     ) AS t (id, state, reason, result, error, children, task, queue, args, kwargs, headers)
+), held AS MATERIALIZED (
+    -- In the order in which finish locks children: these may be children of a job that ends right now.
+    SELECT j.id FROM celeriac_job j
+    WHERE j.id IN (SELECT id FROM v) AND j.state IN ('waiting', 'scheduled', 'ready')
+    ORDER BY j.id
+    FOR UPDATE
 ), updated AS (
     UPDATE celeriac_job j
     SET state = v.state, reason = v.reason, result = v.result, error = v.error, children = v.children,
         waits_for = 0, finished_at = clock_timestamp()
-    FROM v
+    FROM v JOIN held ON held.id = v.id
     WHERE j.id = v.id AND j.state IN ('waiting', 'scheduled', 'ready')
     RETURNING j.id
 ), inserted AS (

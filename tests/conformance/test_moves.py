@@ -1,0 +1,130 @@
+"""The diagram is data: each verb, driven from every state in every way, makes the moves of `MOVES` and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from celeriac import events
+from celeriac.ledger.rows import ClaimedJob, Settlement
+from celeriac.ledger.states import ENDED, MOVES, OPEN, State
+from tests.ledger_helpers import HOUR, Ledger, a_job, back, ending, stale
+
+STARTS = (None, *State)
+Move = tuple[str | None, str]
+Act = Callable[[Ledger, ClaimedJob], Any]
+
+
+def again(**fields: Any) -> Act:
+    return lambda ledger, job: ledger.insert(a_job(id=job.id, args='["again"]', **fields))
+
+
+def ended(state: str, of: Callable[[ClaimedJob], ClaimedJob] = lambda job: job) -> Act:
+    return lambda ledger, job: ledger.finish(ending(of(job), state))
+
+
+def returned(**fields: Any) -> Act:
+    return lambda ledger, job: ledger.reschedule(back(job, **fields))
+
+
+def settled(state: str, **fields: Any) -> Act:
+    return lambda ledger, job: ledger.settle(Settlement(job.id, state, **fields))
+
+
+ACTS: dict[str, list[Act]] = {
+    "insert": [again(), again(delay=HOUR), again(waits_for=1), again(reason="event")],
+    "stage": [lambda ledger, job: ledger.stage()],
+    "unpark": [lambda ledger, job: ledger.unpark("shop.noop")],
+    "expire": [lambda ledger, job: ledger.expire()],
+    "claim": [lambda ledger, job: ledger.claim()],
+    "release": [lambda ledger, job: ledger.release(stale(job)), lambda ledger, job: ledger.release(job)],
+    "reschedule": [returned(), returned(delay=HOUR), returned(reason="event", charge=1)],
+    "finish": [ended(state, of) for state in sorted(ENDED) for of in (stale, lambda job: job)],
+    "settle": [settled(state, **named) for state in sorted(ENDED) for named in ({}, {"task": "shop.noop"})],
+}
+
+#: How else a job can stand there, favouring each verb in turn.
+SITUATIONS: dict[str | None, list[dict[str, Any]]] = {
+    State.WAITING: [{"reason": "event"}, {"reason": "replaced"}, {"reason": "unregistered"}],
+    State.SCHEDULED: [{}, {"attempt": 2}],
+}
+
+
+def cases(start: str | None) -> Iterator[tuple[dict[str, Any], bool]]:
+    for fields in SITUATIONS.get(start, [{}]):
+        for aged in (False, True):
+            yield fields, aged
+
+
+def shape(ledger: Ledger, id_: Any) -> tuple[str, str] | None:
+    """Where a job stands, and whether it is still the job that was asked for."""
+    return ledger.jobs.filter(id=id_).values_list("state", "args").first()
+
+
+def observed(ledger: Ledger, act: Act) -> set[Move]:
+    moves: set[Move] = set()
+    for start in STARTS:
+        for fields, aged in cases(start):
+            job = ledger.at(start, **{**fields, "expires_in": HOUR} if aged else fields)
+            [child] = ledger.children_of(job.id, queue="elsewhere")
+            if aged:
+                ledger.time_passes(job)
+            watched = {id_: shape(ledger, id_) for id_ in (job.id, child.id)}
+            act(ledger, job)
+            for id_, before in watched.items():
+                after = shape(ledger, id_)
+                if after != before:
+                    moves.add((before and before[0], after[0]))
+            ledger.jobs.all().delete()
+    return moves
+
+
+def all_moves() -> list[tuple[str, Move]]:
+    return [(verb, move) for verb, moves in MOVES.items() for move in moves]
+
+
+def test_every_verb_is_driven():
+    assert set(ACTS) == set(MOVES)
+
+
+@pytest.mark.parametrize("verb", sorted(MOVES))
+def test_a_verb_makes_its_moves_and_no_other(ledger, verb):
+    assert set().union(*(observed(ledger, act) for act in ACTS[verb])) == MOVES[verb]
+
+
+@pytest.mark.parametrize("verb", sorted(MOVES))
+def test_a_verb_says_what_it_did_as_an_event_of_its_own_name(ledger, verb):
+    """And as no other's: metrics count events, so one move told twice would be two."""
+    heard: list[str] = []
+    start = min((start for start, _ in MOVES[verb]), key=str)
+    job = ledger.at(start, **SITUATIONS.get(start, [{}])[-1], expires_in=HOUR)
+    if verb in {"stage", "expire"}:
+        ledger.time_passes(job)
+    subscriber = events.subscribe(lambda name, _facts: heard.append(name))
+    try:
+        ACTS[verb][-1](ledger, job)
+    finally:
+        events.unsubscribe(subscriber)
+    assert heard == [verb]
+
+
+def test_every_state_is_either_open_or_ended():
+    assert set(State) == OPEN | ENDED
+    assert not OPEN & ENDED
+
+
+@pytest.mark.parametrize("state", sorted(OPEN))
+def test_every_open_state_has_a_way_in_and_a_way_out(state):
+    assert [move for _, move in all_moves() if move[1] == state != move[0]]
+    assert [move for _, move in all_moves() if move[0] == state != move[1]]
+
+
+def test_an_end_is_the_end():
+    assert [(verb, move) for verb, move in all_moves() if move[0] in ENDED] == []
+
+
+def test_only_claim_leads_to_running_and_only_fenced_verbs_away():
+    assert {verb for verb, (_, to) in all_moves() if to == State.RUNNING} == {"claim"}
+    assert {verb for verb, (start, _) in all_moves() if start == State.RUNNING} == {"release", "reschedule", "finish"}

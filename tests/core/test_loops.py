@@ -1,0 +1,179 @@
+"""The loop of every background service: interruptible, surviving errors, saying each trouble once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+from django.db.utils import DataError, IntegrityError, InterfaceError, OperationalError
+
+from celeriac.loops import Backoff, Loop, is_outage
+
+AWAY = OperationalError("connection refused")
+PATIENCE = 10.0
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.DEBUG, "celeriac")
+    return lambda level: [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+@pytest.mark.parametrize("error", [OperationalError(), InterfaceError()])
+def test_a_database_that_cannot_be_reached_is_an_outage(error):
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize("error", [DataError(), IntegrityError(), ValueError(), OSError()])
+def test_a_database_that_refuses_is_not(error):
+    assert not is_outage(error)
+
+
+class TestBackoff:
+    def test_says_an_outage_once_and_its_end_once(self, said):
+        backoff = Backoff("the flusher")
+        for _ in range(2):
+            for _ in range(5):
+                backoff.failed(AWAY)
+            for _ in range(3):
+                backoff.recovered()
+        [first, second] = said(logging.ERROR)
+        assert first == second
+        assert "the flusher" in first
+        assert "connection refused" in first
+        assert [text.split(": ")[1] for text in said(logging.WARNING)] == [
+            "the ledger's database is back after 5 attempts."
+        ] * 2
+
+    def test_says_nothing_when_all_is_well(self, said):
+        Backoff("the flusher").recovered()
+        assert said(logging.WARNING) == []
+
+    def test_names_an_error_without_a_text(self, said):
+        Backoff("the flusher").failed(OperationalError())
+        assert "(OperationalError)" in said(logging.ERROR)[0]
+
+    def test_waits_grow_up_to_the_cap_and_scatter(self):
+        backoff = Backoff("s", base=0.1, cap=5.0)
+        waits = [backoff.failed(AWAY) for _ in range(40)]
+        for tries, wait in enumerate(waits, 1):
+            ceiling = min(5.0, 0.1 * 2.0**tries)
+            assert ceiling / 2 <= wait <= ceiling
+        assert len(set(waits[10:])) > 10
+
+    def test_a_very_long_outage_overflows_nothing(self):
+        backoff = Backoff("s")
+        backoff.failures = 100_000
+        assert backoff.failed(AWAY) <= 5.0
+
+    def test_the_next_outage_starts_small_again(self):
+        backoff = Backoff("s", base=0.1, cap=100.0)
+        for _ in range(12):
+            backoff.failed(AWAY)
+        backoff.recovered()
+        assert backoff.failed(AWAY) <= 0.2
+
+
+class Rounds:
+    """A service whose rounds go as told: an error is raised, a number is rested; then it rests for long."""
+
+    def __init__(self, *script: float | Exception) -> None:
+        self.script = list(script)
+        self.count = 0
+        self.over = threading.Event()
+        self.loop = Loop("tested", self.round)
+
+    def round(self) -> float:
+        self.count += 1
+        if not self.script:
+            self.over.set()
+            return 3600.0
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    started: list[Rounds] = []
+    # What is tested is that it rests, not how long.
+    monkeypatch.setattr("celeriac.loops.random.uniform", lambda low, high: 0.0)
+
+    def start(*script: float | Exception) -> Rounds:
+        service = Rounds(*script)
+        started.append(service)
+        service.loop.start()
+        return service
+
+    yield start
+    for service in started:
+        service.loop.stop()
+        assert not service.loop.is_alive()
+
+
+class TestLoop:
+    def test_calls_its_round_until_stopped_and_a_stop_ends_a_rest(self, rounds):
+        service = rounds(0.0, 0.0)
+        assert service.over.wait(PATIENCE)
+        service.loop.stop(PATIENCE)
+        assert not service.loop.is_alive()
+        assert service.count == 3
+
+    def test_a_wake_ends_a_rest(self, rounds):
+        service = rounds()
+        assert service.over.wait(PATIENCE)
+        service.over.clear()
+        service.loop.wake()
+        assert service.over.wait(PATIENCE)
+        assert service.count == 2
+
+    def test_a_wake_during_a_round_is_not_lost(self):
+        seen = threading.Event()
+        calls = []
+
+        def round_() -> float:
+            calls.append(None)
+            if len(calls) == 1:
+                loop.wake()
+            else:
+                seen.set()
+            return 3600.0
+
+        loop = Loop("tested", round_)
+        loop.start()
+        assert seen.wait(PATIENCE)
+        loop.stop()
+
+    def test_an_outage_is_survived_said_once_and_its_end_once(self, rounds, said):
+        service = rounds(AWAY, AWAY, AWAY)
+        assert service.over.wait(PATIENCE)
+        service.loop.stop()
+        assert len(said(logging.ERROR)) == 1
+        assert [text for text in said(logging.WARNING) if "back after 3 attempts" in text]
+
+    def test_an_error_of_its_own_is_survived_and_told_with_its_traceback(self, rounds, caplog):
+        service = rounds(ValueError("bug"))
+        service.loop.wake()
+        while not service.over.wait(0.01):
+            service.loop.wake()
+        [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert record.exc_info[0] is ValueError
+        assert "tested failed; it goes on" in record.getMessage()
+
+    def test_may_be_stopped_from_within_its_round(self):
+        loop = Loop("tested", lambda: loop.stop() or 3600.0)
+        loop.start()
+        loop.join(PATIENCE)
+        assert not loop.is_alive()
+
+    def test_may_be_stopped_before_it_started(self):
+        loop = Loop("tested", lambda: pytest.fail("it ran"))
+        loop.stop()
+        loop.start()
+        loop.join(PATIENCE)
+        assert not loop.is_alive()
+
+    def test_does_not_keep_a_process_alive(self):
+        assert Loop("tested", float).daemon

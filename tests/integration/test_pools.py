@@ -1,0 +1,159 @@
+"""The basics on each pool: run, fail, retry, chain, and end cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from celery import chord
+
+from celeriac.ledger.models import Job, Worker
+from tests.integration.looking import attempts, ended, job, lines, started, state
+from tests.shop.tasks import add, balloon, fail, flaky, hold, kill, noop, pid, sleep, total
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+POOLS = ["prefork", "threads", "solo"]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_pool_runs_what_is_asked_and_ends_cleanly(pool, celery_worker_process):
+    worker = celery_worker_process("tests.shop.celery", "-c", "2", "-P", pool)
+    broken, again = fail.delay("broken"), flaky.delay(1)
+    many = [noop.delay(n) for n in range(200)]
+    assert (noop.s(1) | add.s(2) | add.s(3)).apply_async().get(timeout=15) == 6
+    assert chord([noop.s(1), noop.s(2)], total.s())().get(timeout=15) == 3
+    assert state(broken) == ("dead", "failed")
+    assert again.get(timeout=10) == 1
+    assert {row.state for row in ended(*many)} == {"succeeded"}
+    assert Worker.objects.get().pid == worker.pid
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert not Worker.objects.exists()
+    assert not Job.objects.filter(finished_at__isnull=True).exists()
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_warm_shutdown_ends_what_runs_and_gives_back_the_rest(pool, celery_worker_process, tmp_path):
+    path, gate = tmp_path / "notes", tmp_path / "gate"
+    worker = celery_worker_process("tests.shop.celery", "-c", "1", "-P", pool)
+    running = hold.delay(str(gate), str(path), "running")
+    started(running)
+    wait_until(lambda: lines(path))
+    rest = [noop.delay(n) for n in range(20)]
+    worker.send(signal.SIGTERM)
+    worker.wait_for("Warm shutdown")
+    gate.touch()
+    assert worker.wait() == 0
+    row = job(running)
+    assert (row.state, row.attempt) == ("succeeded", 0)
+    assert lines(path) == ["start running", "end running"]
+    assert not Job.objects.filter(state="running").exists()
+    assert not Worker.objects.exists()
+    left = Job.objects.filter(id__in=[result.id for result in rest])
+    assert set(left.values_list("state", "attempt", "losses")) == {("ready", 0, 0)}
+    assert left.count() == 20
+
+
+def test_claim_mates_of_a_slow_job_are_run_by_the_other_slot(celery_worker_process, tmp_path):
+    """Patience: nothing waits behind a body that takes longer than a claim may."""
+    gate = tmp_path / "gate"
+    celery_worker_process("tests.shop.celery", "-c", "2")
+    first, second = tmp_path / "first", tmp_path / "second"
+    holding = [hold.delay(str(first)), hold.delay(str(second))]
+    for result in holding:
+        started(result)
+    slow = hold.apply_async((str(gate),), priority=9)
+    mates = [noop.delay(n) for n in range(30)]
+    first.touch()  # one slot free: it claims the slow job and some of the others
+    second.touch()
+    assert {row.state for row in ended(*mates)} == {"succeeded"}
+    assert job(slow).state == "running"
+    assert {row.attempt for row in ended(*mates)} == {0}
+    gate.touch()
+    assert slow.get(timeout=10) == "held"
+
+
+def test_mates_wait_while_the_only_slot_is_busy_and_belong_to_nobody(celery_worker_process, tmp_path):
+    gate = tmp_path / "gate"
+    slow = hold.apply_async((str(gate),), priority=9)
+    mates = [noop.delay(n) for n in range(5)]
+    celery_worker_process("tests.shop.celery", "-c", "1")
+    started(slow)
+    ready = Job.objects.filter(id__in=[mate.id for mate in mates], state="ready", worker__isnull=True)
+    wait_until(lambda: ready.count() == 5)
+    gate.touch()
+    assert {row.state for row in ended(*mates)} == {"succeeded"}
+
+
+def test_a_process_is_replaced_after_as_many_jobs_as_were_said(celery_worker_process):
+    celery_worker_process("tests.shop.celery", "-c", "1", "--max-tasks-per-child", "3")
+    results = [pid.delay(n) for n in range(9)]
+    rows = sorted(ended(*results), key=lambda row: row.started_at)
+    pids = [row.result for row in rows]
+    assert len(set(pids)) == 3
+    assert pids == [p for p in dict.fromkeys(pids) for _ in range(3)]
+    assert {(row.attempt, row.losses) for row in rows} == {(0, 0)}
+
+
+def test_a_process_that_grew_too_large_is_replaced(celery_worker_process):
+    worker = celery_worker_process("tests.shop.celery", "-c", "1", "--max-memory-per-child", "200000")
+    first = balloon.delay(300).get(timeout=15)
+    assert first[1] > 200_000
+    after = balloon.delay(1).get(timeout=15)
+    assert after[0] != first[0]
+    assert pid.delay().get(timeout=15) == after[0]
+    assert worker.process.poll() is None
+
+
+def test_a_killed_process_costs_only_the_job_it_ran(celery_worker_process, tmp_path):
+    celery_worker_process("tests.shop.celery", "-c", "2")
+    killer = kill.delay(int(signal.SIGKILL))
+    others = [noop.delay(n) for n in range(50)]
+    wait_until(lambda: job(killer).losses == 1)
+    assert job(killer).attempt == 1
+    assert [a.kind for a in attempts(killer)][:1] == ["lost"]
+    assert {(row.state, row.attempt, row.losses) for row in ended(*others)} == {("succeeded", 0, 0)}
+    assert state(killer) == ("dead", "lost")
+    assert (job(killer).losses, len(attempts(killer))) == (3, 3)
+    assert killer.state == "FAILURE"
+    assert noop.delay(1).get(timeout=10) == 1
+
+
+def test_a_job_whose_process_was_killed_from_outside_runs_again(celery_worker_process, tmp_path):
+    path, gate = tmp_path / "notes", tmp_path / "gate"
+    celery_worker_process("tests.shop.celery", "-c", "1")
+    child = pid.delay().get(timeout=10)
+    result = hold.delay(str(gate), str(path), "x")
+    wait_until(lambda: lines(path))
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: len(lines(path)) == 2)
+    gate.touch()
+    assert result.get(timeout=15) == "held"
+    row = job(result)
+    assert (row.state, row.attempt, row.losses) == ("succeeded", 1, 1)
+
+
+def test_two_workers_share_the_line(celery_worker_process):
+    first = celery_worker_process("tests.shop.celery", "-c", "1", "-n", "one@%h", ready=None)
+    second = celery_worker_process("tests.shop.celery", "-c", "1", "-n", "two@%h", ready=None)
+    first.wait_for(" ready.")
+    second.wait_for(" ready.")
+    results = [sleep.delay(0.01) for _ in range(60)]
+    rows = ended(*results)
+    assert {row.claim_no for row in rows} <= {1, 2}
+    assert "sleep" in first.output
+    assert "sleep" in second.output
+    assert {row.state for row in rows} == {"succeeded"}
+
+
+def test_two_workers_of_one_name_are_told_and_lose_nothing(celery_worker_process):
+    celery_worker_process("tests.shop.celery", "-c", "1", "-n", "same@%h")
+    wait_until(Worker.objects.exists)
+    second = celery_worker_process("tests.shop.celery", "-c", "1", "-n", "same@%h")
+    line = second.wait_for("Another worker named same@")
+    assert "-n worker2@%h" in line
+    results = [noop.delay(n) for n in range(100)]
+    assert [(row.state, row.claim_no) for row in ended(*results)] == [("succeeded", 1)] * 100
+    assert Worker.objects.count() == 2

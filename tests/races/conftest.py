@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from tests.ledger_helpers import Ledger
+from tests.waiting import wait_until
+
+PATIENCE = 20.0  # seconds until a choreography has failed
+
+
+class Actor:
+    """A thread with a database connection of its own, that does one thing after the other."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._open: Any = None
+
+    def starts(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        return self._pool.submit(act, *args, **kwargs)
+
+    def does(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self.starts(act, *args, **kwargs).result(PATIENCE)
+
+    def begins(self) -> None:
+        self._open = transaction.atomic()
+        self.does(self._open.__enter__)
+
+    def commits(self) -> None:
+        self.does(self._open.__exit__, None, None, None)
+        self._open = None
+
+    def rolls_back(self) -> None:
+        self.does(transaction.set_rollback, True)
+        self.commits()
+
+    def leaves(self) -> None:
+        if self._open is not None:
+            self.rolls_back()
+        self.does(connections.close_all)
+        self._pool.shutdown()
+
+
+@pytest.fixture
+def actor(transactional_db) -> Iterator[Callable[[], Actor]]:
+    actors: list[Actor] = []
+
+    def enters() -> Actor:
+        actors.append(Actor())
+        return actors[-1]
+
+    yield enters
+    for one in actors:
+        one.leaves()
+
+
+@pytest.fixture
+def ledger(transactional_db) -> Ledger:
+    return Ledger("default")
+
+
+@pytest.fixture
+def blocked(transactional_db) -> Callable[[int], None]:
+    """Return when so many connections stand in line for a lock."""
+
+    def waiting() -> int:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND state = 'active'")
+            return int(cursor.fetchone()[0])
+
+    return lambda count=1: wait_until(lambda: waiting() >= count, PATIENCE)

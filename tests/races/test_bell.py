@@ -1,0 +1,149 @@
+"""The bell: after the commit, never before, and no ring lost in flight."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+
+from celeriac.ledger import bell
+from tests.ledger_helpers import a_job
+from tests.races.conftest import PATIENCE
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def heard(pg_dsn):
+    """What a worker elsewhere would hear: payloads, up to and with the one named."""
+    with psycopg.connect(pg_dsn, autocommit=True) as connection:
+        connection.execute(f"LISTEN {bell.READY}")
+        connection.execute(f"LISTEN {bell.DONE}")
+
+        def until(last: str) -> list[str]:
+            payloads = []
+            for note in connection.notifies(timeout=PATIENCE):
+                payloads.append(note.payload)
+                if note.payload == last:
+                    return payloads
+            raise AssertionError(f"{last!r} was never rung, but {payloads}")
+
+        yield until
+
+
+@pytest.fixture
+def elsewhere(pg_dsn):
+    """Tell that something ended, as another process would."""
+    with psycopg.connect(pg_dsn, autocommit=True) as connection:
+        yield lambda: connection.execute("SELECT pg_notify(%s, '')", [bell.DONE])
+
+
+@pytest.fixture
+def slow_poll(settings):
+    """So that whoever misses a ring waits longer than the test does."""
+    settings.CELERIAC = {**settings.CELERIAC, "POLL_SECONDS": 300.0}
+
+
+def test_it_rings_after_the_commit_and_not_before(ledger, actor, heard):
+    view = actor()
+    view.begins()
+    view.does(ledger.insert, a_job(queue="committed"))
+    view.does(bell.ring_on_commit, ["committed"])
+    bell.ring_ready(["before"])
+    assert heard("before") == ["before"]
+    view.commits()
+    assert heard("committed") == ["committed"]
+    assert len(ledger.claim(queue="committed")) == 1
+
+
+def test_a_rolled_back_transaction_rings_nothing(ledger, actor, heard):
+    view = actor()
+    view.begins()
+    view.does(ledger.insert, a_job(queue="never"))
+    view.does(bell.ring_on_commit, ["never"])
+    view.rolls_back()
+    bell.ring_ready(["after"])
+    assert heard("after") == ["after"]
+    ledger.balances(inserted=0)
+
+
+def test_outside_a_transaction_it_rings_at_once(heard, transactional_db):
+    bell.ring_on_commit(["now"])
+    assert heard("now") == ["now"]
+
+
+def test_a_ring_while_the_last_notify_is_in_flight_is_not_lost(heard, monkeypatch):
+    in_flight, go = threading.Event(), threading.Event()
+    send = bell._Ringer._send
+
+    def gate(execute, *args):
+        result = execute(*args)
+        in_flight.set()
+        go.wait(PATIENCE)
+        return result
+
+    def slow_send(self, connection):
+        with connection.execute_wrapper(gate):
+            send(self, connection)
+
+    monkeypatch.setattr(bell._Ringer, "_send", slow_send)
+    bell.ring_ready(["first"])
+    assert in_flight.wait(PATIENCE)
+    bell.ring_ready(["second"])
+    go.set()
+    assert heard("second") == ["first", "second"]
+
+
+def test_many_rings_become_one(heard, monkeypatch):
+    held, go = threading.Event(), threading.Event()
+    round_ = bell._Ringer._round
+
+    def slow_round(self, *args):
+        held.set()
+        go.wait(PATIENCE)
+        return round_(self, *args)
+
+    monkeypatch.setattr(bell._Ringer, "_round", slow_round)
+    bell.ring_ready(["a"])
+    assert held.wait(PATIENCE)
+    for _ in range(50):
+        bell.ring_ready(["a", "b"])
+    bell.ring_ready(["last"])
+    go.set()
+    assert heard("last") == ["a", "b", "last"]
+
+
+class TestWaitingForAnEnd:
+    def test_that_came_before_anybody_listened_ends_the_wait(self, actor, slow_poll, elsewhere):
+        mark = bell.end_mark()
+        elsewhere()  # between the look and the wait, while this process does not listen yet
+        actor().does(bell.wait_for_end, None, mark)
+
+    def test_that_came_between_look_and_wait_ends_the_wait(self, actor, slow_poll, elsewhere):
+        waiter = actor()
+        waiter.does(bell.wait_for_end, None, bell.end_mark())  # from now on this process listens
+        mark = bell.end_mark()
+        elsewhere()
+        waiter.does(bell.wait_for_end, None, mark)
+
+    def test_that_comes_during_the_wait_ends_it(self, actor, slow_poll, elsewhere):
+        waiter = actor()
+        waiter.does(bell.wait_for_end, None, bell.end_mark())
+        waiting = waiter.starts(bell.wait_for_end, None, bell.end_mark())
+        wait_until(lambda: bell._ringer.waiters == 1)
+        assert not waiting.done()
+        elsewhere()
+        waiting.result(PATIENCE)
+
+    def test_that_does_not_come_ends_with_its_time(self, actor, slow_poll, transactional_db):
+        waiter = actor()
+        waiter.does(bell.wait_for_end, None, bell.end_mark())
+        waiter.does(bell.wait_for_end, 0.05, bell.end_mark())
+
+    def test_of_this_process_is_heard_too(self, actor, slow_poll, transactional_db):
+        waiter = actor()
+        waiter.does(bell.wait_for_end, None, bell.end_mark())
+        waiting = waiter.starts(bell.wait_for_end, None, bell.end_mark())
+        wait_until(lambda: bell._ringer.waiters == 1)
+        bell.ring_done()
+        waiting.result(PATIENCE)
