@@ -1,6 +1,7 @@
 """The Django app."""
 
 from django.apps import AppConfig
+from django.core.checks import register
 
 
 class CeleriacConfig(AppConfig):
@@ -9,3 +10,9 @@ class CeleriacConfig(AppConfig):
     name = "celeriac"
     verbose_name = "Celeriac"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from celeriac.checks import check_settings
+
+        register(check_settings)

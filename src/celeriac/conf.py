@@ -40,6 +40,9 @@ class Settings:
         for name in ("MAX_PAYLOAD_BYTES", "CLAIM_SECONDS", "HEARTBEAT_SECONDS", "MAX_LOSSES"):
             if not _positive(getattr(self, name)):
                 raise ConfigurationError(f"CELERIAC[{name!r}] must be a number above 0, not {getattr(self, name)!r}.")
+        for name in ("MAX_PAYLOAD_BYTES", "MAX_LOSSES"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigurationError(f"CELERIAC[{name!r}] must be a whole number, not {getattr(self, name)!r}.")
         if self.POLL_SECONDS is not None and not _positive(self.POLL_SECONDS):
             raise ConfigurationError(
                 f"CELERIAC['POLL_SECONDS'] must be a number above 0 or None, not {self.POLL_SECONDS!r}."

@@ -9,7 +9,6 @@ import pytest
 from django.db import connections
 from kombu import pools
 
-from celeriac.conf import settings as ledger_settings
 from celeriac.ledger.models import Job
 from tests.integration.looking import settings_env
 from tests.shop.celery import app
@@ -62,9 +61,10 @@ def pytest_runtest_makereport(item: pytest.Item):
 @pytest.fixture(autouse=True)
 def settled(request, transactional_db) -> Iterator[None]:
     """No job of one test may still run in the next, where the tables were emptied under it."""
+    alias = request.getfixturevalue("lite") if "lite" in request.fixturenames else "default"
     yield
     if MODULE_WORKER in request.node.getparent(pytest.Module).stash:
-        running = Job.objects.using(ledger_settings().DATABASE).filter(state="running")
+        running = Job.objects.using(alias).filter(state="running")
         wait_until(lambda: not running.exists(), 20)
 
 

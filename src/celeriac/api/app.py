@@ -11,6 +11,7 @@ from kombu.utils.objects import cached_property
 from celeriac.api.builtins import CHORD_JOIN, CHORD_JOIN_RETRIES, join_chord
 from celeriac.api.context import current_run
 from celeriac.api.options import Asked, ask, is_durable
+from celeriac.errors import ConfigurationError
 
 __all__ = ["Celery"]
 
@@ -77,6 +78,7 @@ class Celery(celery.Celery):
         task = options.get("task_type") or self._tasks.get(name)
         options.update(countdown=countdown, eta=eta, task_id=task_id)
         if not is_durable(task, options):
+            self._require_broker(name)
             # The mark keeps a Celeriac worker from adopting what was meant for the broker.
             options["headers"] = {**(options.get("headers") or {}), "celeriac": {"durable": False}}
             return super().send_task(name, args, kwargs, **options)
@@ -106,8 +108,8 @@ class Celery(celery.Celery):
                 raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
             task = self._tasks.get(signature["task"])
             options = dict(signature.get("options") or {})
-            if not is_durable(task, options):
-                results.append(celery.signature(signature, app=self).apply_async(durable=False))
+            if not is_durable(task, options) or self.conf.task_always_eager:
+                results.append(celery.signature(signature, app=self).apply_async())
                 continue
             if task is not None and task.typing:
                 task.__header__(*signature["args"], **signature["kwargs"])
@@ -121,6 +123,13 @@ class Celery(celery.Celery):
         for result in results:
             self._add_to_parent(result, {})
         return results
+
+    def _require_broker(self, name: str) -> None:
+        if self.conf.broker_url == DEFAULTS["broker_url"]:
+            raise ConfigurationError(
+                f"{name} is called with durable=False, which leaves it to the broker, and none is configured: "
+                "nothing would ever run it. Set CELERY_BROKER_URL, or let the call be durable."
+            )
 
     def _ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
         if task is not None and options.get("task_type") is None:

@@ -2,6 +2,7 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from celeriac.ledger.rows import ClaimedJob, NewJob
 
@@ -22,6 +23,8 @@ class Run:
     children: str | None = None
     #: What update_state() last said of this job: (state, encoded meta).
     said: tuple[str, str] | None = None
+    #: What takes the job's place (Task.replace), sent when the body has left.
+    replacement: Any = None
     #: The row already left this run (it was replaced); nothing more is to be written.
     settled: bool = False
 

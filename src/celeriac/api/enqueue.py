@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from celery import signals
+from django.db import connections
 
 from celeriac.api import payload
 from celeriac.api.options import Asked
@@ -51,7 +52,16 @@ def outside_loop(function: Callable[..., Any], *args: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return function(*args)
-    return _helper().submit(function, *args).result()
+    return _helper().submit(_recovering, function, *args).result()
+
+
+def _recovering(function: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return function(*args)
+    except Exception:
+        # No request ends in this thread, so nobody else would replace a connection that broke.
+        connections.close_all()
+        raise
 
 
 @cache

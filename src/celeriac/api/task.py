@@ -8,8 +8,6 @@ from celery.exceptions import Ignore
 from celery.result import AsyncResult
 
 from celeriac.api.context import current_run
-from celeriac.ledger.database import writing
-from celeriac.ledger.rows import Return
 
 __all__ = ["Task"]
 
@@ -39,17 +37,9 @@ class Task(DjangoTask):
         return await sync_to_async(self.apply_async, thread_sensitive=True)(args, kwargs, **options)
 
     def on_replace(self, sig: Any) -> Any:
-        """Put *sig* in this job's place: the row waits for its id to come back as the last step of the replacement.
-
-        Both writes are one transaction, so no step of the replacement can end before this row waits for it.
-        """
-        from celeriac.ledger.verbs import reschedule  # models: not before django.setup()
-
+        """Have *sig* take this job's place once the body has left, and any transaction of its with it."""
         run = current_run(self.request.id)
         if run is None or self.request.is_eager:
             return super().on_replace(sig)
-        with writing():
-            if reschedule([Return(run.job.id, run.job.claim_no, reason="replaced")]):
-                run.settled = True
-                sig.delay()
+        run.replacement = sig
         raise Ignore("Replaced by new task")

@@ -84,11 +84,15 @@ def require_tables(using: str | None = None) -> None:
     connection = connection_of(using)
     missing = sorted(set(TABLES) - set(connection.introspection.table_names()))
     if missing:
-        flag = "" if connection.alias == DEFAULT_DB_ALIAS else f" --database {connection.alias}"
-        raise NotMigrated(
-            f"The ledger's tables are missing from the database {connection.alias!r} ({', '.join(missing)}). "
-            f"Run: python manage.py migrate celeriac{flag}"
-        )
+        raise _not_migrated(connection)
+
+
+def _not_migrated(connection: BaseDatabaseWrapper) -> NotMigrated:
+    flag = "" if connection.alias == DEFAULT_DB_ALIAS else f" --database {connection.alias}"
+    return NotMigrated(
+        f"The ledger's tables are missing from the database {connection.alias!r}. "
+        f"Run: python manage.py migrate celeriac{flag}"
+    )
 
 
 @contextmanager
@@ -97,9 +101,8 @@ def explained(using: str | None = None) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        connection = connection_of(using)
-        if not connection.in_atomic_block and _names_missing_table(error):
-            require_tables(using)
+        if _names_missing_table(error):
+            raise _not_migrated(connection_of(using)) from error
         raise
 
 

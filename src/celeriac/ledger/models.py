@@ -62,12 +62,7 @@ class Job(models.Model):
         # (docs/decisions/0004-indexes.md has the plans).
         indexes = [
             models.Index(
-                "queue",
-                models.F("priority").desc(),
-                "run_at",
-                "id",
-                name="celeriac_job_claim",
-                condition=Q(state="ready"),
+                fields=["queue", "-priority", "run_at", "id"], name="celeriac_job_claim", condition=Q(state="ready")
             ),
             models.Index(fields=["run_at"], name="celeriac_job_stage", condition=Q(state="scheduled")),
             models.Index(fields=["worker"], name="celeriac_job_held", condition=Q(state="running")),

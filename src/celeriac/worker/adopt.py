@@ -83,10 +83,17 @@ class Consumer(CeleryConsumer):
             "chain": embedded.get("chain"),
             "chord": embedded.get("chord"),
             **(headers.get("stamps") or {}),
+            "priority": self._priority_of(properties),
             "headers": {key: value for key, value in headers.items() if key not in _KNOWN},
         }
         task = self.app.tasks.get(headers["task"])
         return ask(self.app, headers["task"], args, kwargs, task, options).job
+
+    def _priority_of(self, properties: dict[str, Any]) -> int | None:
+        # Only AMQP brokers count as we do; elsewhere an unset priority looks like the most urgent one.
+        priority = properties.get("priority")
+        amqp = self.connection is not None and self.connection.transport.driver_type == "amqp"
+        return min(9, max(0, priority)) if amqp and isinstance(priority, int) else None
 
     def _queue_of(self, info: dict[str, Any]) -> str:
         key = str(info.get("routing_key") or "")

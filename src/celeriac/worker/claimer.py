@@ -19,8 +19,10 @@ from celeriac.ledger.rows import ClaimedJob, Ending, Return
 from celeriac.ledger.verbs import claim, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
 from celeriac.outcomes import Kind, Outcome, Policy, judge
+from celeriac.worker.aftermath import tell_of_death, tell_of_revocation
 from celeriac.worker.board import Board
 from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, kind_of_death
+from celeriac.worker.flusher import LONGEST
 from celeriac.worker.pace import Pace, deal
 from celeriac.worker.story import error_json, failure
 
@@ -124,7 +126,8 @@ class Claimer(threading.Thread):
                 back.extend(group)
                 continue
             soft, hard = limits
-            extra = settings().CLAIM_SECONDS  # a claim may have run this long before its slow job started
+            # A claim may have run this long before its slow job started; the flusher looks twice in CLAIM_SECONDS.
+            extra = (LONGEST + 0.5) * settings().CLAIM_SECONDS
             for hand in deal(group, [self.pace.expect(job.task) for job in group], slots):
                 if not self.dispatcher.dispatch(hand, soft and soft + extra, hard and hard + extra):
                     back.extend(hand)
@@ -138,13 +141,13 @@ class Claimer(threading.Thread):
         return groups
 
     def _limits(self, job: ClaimedJob) -> Limits:
-        """Return (soft, hard) seconds for a job: the call's, else the task's; the pool adds the worker's own."""
+        """Return (soft, hard) seconds for a job: the call's, else the task's, else the worker's."""
         task = self.worker.app.tasks.get(job.task)
         soft, hard = getattr(task, "soft_time_limit", None), getattr(task, "time_limit", None)
         if '"timelimit"' in job.headers:
             called_hard, called_soft = payload.decode(job.headers).get("timelimit") or (None, None)
             soft, hard = called_soft or soft, called_hard or hard
-        return soft, hard
+        return soft or self.worker.soft_time_limit, hard or self.worker.time_limit
 
     # -- what came back
 
@@ -161,6 +164,12 @@ class Claimer(threading.Thread):
         for id_, signal in list(self.to_terminate.items()):
             if self.dispatcher.terminate(id_, signal) is not None:
                 self.to_terminate.pop(id_, None)
+
+    def _tell(self, job: ClaimedJob, state: str, error: Exception) -> None:
+        if state == "cancelled":
+            tell_of_revocation(self.worker.app, job, self.worker.hostname, error)
+        else:
+            tell_of_death(self.worker.app, job, self.worker.hostname, error)
 
     def _give_back_strays(self) -> None:
         """Release what the ledger says we run and we know nothing of."""
@@ -183,8 +192,11 @@ class Claimer(threading.Thread):
             if verdict.final:
                 error = error_json(fallen.error)
                 ending = Ending(job.id, job.claim_no, verdict.state, verdict.reason, verdict.charge, verdict.loss)
-                freed.update(finish([ending._replace(error=error)], [story]).freed)
+                finished = finish([ending._replace(error=error)], [story])
+                freed.update(finished.freed)
                 bell.ring_done()
+                if not finished.stale:
+                    self._tell(job, verdict.state, fallen.error)
             else:
                 charged = Return(job.id, job.claim_no, "", verdict.charge, verdict.loss, verdict.delay)
                 reschedule([charged], [story])

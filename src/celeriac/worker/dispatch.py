@@ -41,7 +41,7 @@ class Fallen:
 
     jobs: Sequence[ClaimedJob]
     blamed: Sequence[ClaimedJob]
-    error: BaseException
+    error: Exception
 
 
 class Dispatcher:
@@ -125,7 +125,8 @@ class Dispatcher:
             running = self.board.running(claim.slot)
             blamed = [claim.jobs[running[0]]] if running else ()
         if self._remove(claim):
-            self.fallen.append(Fallen(claim.jobs, blamed, error))
+            lost = error if isinstance(error, Exception) else WorkerLostError(repr(error))
+            self.fallen.append(Fallen(claim.jobs, blamed, lost))
         self._wake()
 
     def running(self) -> Iterator[tuple[InFlight, ClaimedJob, float]]:
@@ -158,6 +159,6 @@ def kind_of_death(error: BaseException) -> str:
         return "timeout"
     if isinstance(error, Terminated):
         return "terminated"
-    if not isinstance(error, WorkerLostError | SystemExit):
+    if not isinstance(error, WorkerLostError):
         logger.error("A claim failed outside of its jobs: %r", error)
     return "lost"

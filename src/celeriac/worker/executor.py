@@ -21,6 +21,7 @@ from celeriac.api.context import Run, running
 from celeriac.ledger.rows import ClaimedJob
 from celeriac.worker import board as boards
 from celeriac.worker.flusher import Flusher, Unfinished, flusher
+from celeriac.worker.replace import replace
 from celeriac.worker.report import Done, reported
 from celeriac.worker.request import request_of
 
@@ -142,4 +143,9 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
         running.reset(token)
     ran = time.monotonic() - started
     faults.point("executor.after_body")
+    if run.replacement is not None:
+        try:
+            replace(run, request["root_id"])
+        except Exception as error:  # what should take its place cannot be sent: that is how this job ended
+            return Done(job, task, run, error=error, ran=ran)
     return reported(job, task, run, retval, info, ran)

@@ -24,21 +24,24 @@ from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 from celeriac.worker.report import Done, written
 from celeriac.worker.story import error_json
 
-__all__ = ["Flusher", "Unfinished", "flusher"]
+__all__ = ["LONGEST", "Flusher", "Unfinished", "flusher"]
 
 logger = logging.getLogger("celeriac")
 
 BATCH = 500
 
+#: No claim goes on for longer than this many times CLAIM_SECONDS, but for the body that is running then.
+LONGEST = 2
+
 
 class Unfinished:
     """A claim in progress: what of it has not started, and when the running body did."""
 
-    __slots__ = ("pending", "released", "started")
+    __slots__ = ("begun", "pending", "released", "started")
 
     def __init__(self, pending: deque[ClaimedJob]) -> None:
         self.pending = pending
-        self.started = time.monotonic()
+        self.begun = self.started = time.monotonic()
         self.released = 0
 
 
@@ -104,7 +107,9 @@ class Flusher(threading.Thread):
     def _lose_patience(self, items: list[Any]) -> None:
         now = time.monotonic()
         for claim in tuple(self._claims):
-            if claim.pending and now - claim.started > self._patience:
+            # One slow body, or many that were thought to be quicker.
+            late = now - claim.started > self._patience or now - claim.begun > LONGEST * self._patience
+            if claim.pending and late:
                 rest = []
                 while claim.pending:  # popping decides who has a job: the runner or we
                     try:

@@ -91,7 +91,7 @@ class LedgerStep(bootsteps.StartStopStep):
             connection_of().close()
 
     def terminate(self, worker: Any) -> None:
-        """Cold shutdown: claim nothing more; what the pool's processes hold is rescued by others."""
+        """Cold shutdown: claim nothing more; the pool's processes are ended with what they run."""
         self._shutting_down()
 
     def info(self, worker: Any) -> dict[str, Any]:

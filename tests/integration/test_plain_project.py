@@ -1,0 +1,96 @@
+"""A plain Celery and Django project changes one import and adds one app: its own checks hold, its tasks untouched."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connections
+
+from tests.waiting import wait_until
+from tests.workers import ROOT
+
+PLAIN = Path(__file__).with_name("plainproject")
+
+
+@pytest.fixture
+def database(postgres):
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain")
+        yield {**postgres.settings, "ENGINE": "django.db.backends.postgresql", "NAME": "plain"}
+        connection.execute("DROP DATABASE plain WITH (FORCE)")
+
+
+@pytest.fixture
+def project(tmp_path, database, valkey_url):
+    """The project with the import changed and the app added, and the environment its programs get."""
+    folder = tmp_path / "plainproject"
+    shutil.copytree(PLAIN, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    replaced(folder / "plain/celery.py", "from celery import Celery", "from celeriac import Celery")
+    replaced(folder / "plain/settings.py", 'INSTALLED_APPS = ["plain"]', 'INSTALLED_APPS = ["plain", "celeriac"]')
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'src'}",
+        "PLAIN_DATABASES": json.dumps({"default": database}),
+        "PLAIN_BROKER": valkey_url.removesuffix("/0") + "/5",
+        "PLAIN_NOTES": str(tmp_path / "notes"),
+        "DJANGO_SETTINGS_MODULE": "plain.settings",
+    }
+    return folder, env
+
+
+def replaced(file, old, new):
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def run(folder, env, *command):
+    done = subprocess.run(
+        [sys.executable, *command], check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_plain_project_needs_one_import_changed(project, tmp_path):
+    folder, env = project
+    changed = filecmp.cmpfiles(PLAIN, folder, ["plain/tasks.py", "plain/celery.py", "checks.py"], shallow=False)
+    assert changed[:2] == (["plain/tasks.py", "checks.py"], ["plain/celery.py"])
+    run(folder, env, "-m", "django", "migrate", "--no-input")
+    log = tmp_path / "worker.log"
+    command = [sys.executable, "-m", "celery", "-A", "plain", "worker", "-c", "2", "-Q", "celery,loud", "-l", "INFO"]
+    with log.open("w") as out:
+        worker = subprocess.Popen(
+            command, cwd=folder, env={**env, "PYTHONUNBUFFERED": "1"}, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until(lambda: " ready." in log.read_text() or worker.poll() is not None, 20)
+        assert "ALL HOLDS" in run(folder, env, "checks.py"), log.read_text()
+    finally:
+        worker.terminate()
+        worker.wait(20)
+    assert worker.returncode == 0, log.read_text()
+    assert counted(env) == {"succeeded": 37, "dead": 2}, log.read_text()
+
+
+def counted(env):
+    database = json.loads(env["PLAIN_DATABASES"])["default"]
+    with psycopg.connect(
+        host=database["HOST"], port=database["PORT"], user=database["USER"], dbname=database["NAME"]
+    ) as connection:
+        return dict(connection.execute("SELECT state, count(*) FROM celeriac_job GROUP BY state").fetchall())
+
+
+def test_the_project_is_plain():
+    assert "celeriac" not in "".join(file.read_text().lower() for file in PLAIN.rglob("plain/*.py")).replace(
+        "nothing here knows of celeriac", ""
+    )
+    assert "default" in connections
