@@ -125,7 +125,7 @@ class Ledger:
         return job
 
     def running_many(self, count: int, **fields: Any) -> list[ClaimedJob]:
-        """Claim fresh jobs from a queue of their own, then let them be of the queue asked for, in order of insertion."""
+        """Claim fresh jobs from a queue of their own, then let them be of the queue asked for."""
         queue, solo = fields.pop("queue", "q"), f"solo-{an_id()}"
         jobs = [a_job(**fields, queue=solo) for _ in range(count)]
         self.insert(*jobs)

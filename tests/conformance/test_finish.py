@@ -10,6 +10,7 @@ from celeriac.ledger.states import ENDED, State
 from celeriac.ledger.verbs import Finished
 from tests.ledger_helpers import a_job, back, ending, ids, stale, story
 
+RESULTS = [None, "null", '""', "[]", '"\\u0000"', '"\\ud800"', '"🥕"', '"' + "x" * 200_000 + '"']
 ENDS = sorted(state.value for state in ENDED)
 
 
@@ -27,7 +28,7 @@ def test_an_end_is_kept_with_all_that_belongs_to_it(ledger, state):
     assert (row.finished_at - row.started_at).total_seconds() == pytest.approx(30.0, abs=0.01)
 
 
-@pytest.mark.parametrize("result", [None, "null", '""', "[]", '"\\u0000"', '"\\ud800"', '"🥕"', '"' + "x" * 200_000 + '"'])
+@pytest.mark.parametrize("result", RESULTS)
 def test_a_result_comes_back_exactly(ledger, result):
     job = ledger.running()
     ledger.finish(ending(job, result=result, error=result, children=result))

@@ -72,7 +72,9 @@ def test_an_id_twice_in_one_batch_is_one_row_with_the_first_content(ledger):
 def test_a_replaced_job_takes_the_content_that_comes_back_under_its_id(ledger, others):
     old = ledger.given(reason="replaced", args='["old"]')
     before = ledger.row(old)
-    new = a_job(id=old.id, task="shop.new", queue="new", priority=3, args='["new"]', kwargs='{"a":1}', headers='{"h":1}')
+    new = a_job(
+        id=old.id, task="shop.new", queue="new", priority=3, args='["new"]', kwargs='{"a":1}', headers='{"h":1}'
+    )
     more = [a_job() for _ in range(others)]
     assert ledger.insert(new, *more) == 1 + others
     row = ledger.row(old)
@@ -133,7 +135,7 @@ class TestTime:
     def test_a_wrong_clock_on_this_host_changes_nothing(self, ledger, batch):
         if connections[ledger.alias].vendor == "sqlite":
             pytest.skip("SQLite has no clock but ours")
-        with mock.patch("celeriac.ledger.database.timezone.now", lambda: datetime(2001, 1, 1, tzinfo=UTC)):
+        with mock.patch("celeriac.ledger.database.timezone.now", return_value=datetime(2001, 1, 1, tzinfo=UTC)):
             row = self.insert(ledger, batch, delay=60.0, expires_in=HOUR)
         assert row.state == "scheduled"
         assert 0 < seconds_from_now(ledger, row.run_at) <= 60

@@ -122,7 +122,7 @@ class Verbs(RuleBasedStateMachine):
             self.model[claim.id].state = State.READY
 
     @rule(some=st.lists(claims, max_size=4, unique=True), state=ends, failed=st.booleans())
-    def finish(self, some: list[ClaimedJob], state: str, failed: bool) -> None:
+    def finish(self, some: list[ClaimedJob], state: str, *, failed: bool) -> None:
         held = [claim for claim in some if self.holds(claim)]
         failures = [story(claim) for claim in some] if failed else []
         done = self.ledger.finish(*(ending(claim, state, charge=1) for claim in some), failures=failures)
@@ -203,6 +203,4 @@ def test_any_interleaving_of_the_verbs_keeps_the_account(ledger):
     examples, steps = EXAMPLES[connections[ledger.alias].vendor]
     machine = type("Verbs", (Verbs,), {"ledger": ledger})
     bounded = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=examples, stateful_step_count=steps, **bounded)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=steps, **bounded))

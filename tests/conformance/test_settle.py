@@ -31,7 +31,8 @@ def test_a_running_or_ended_job_is_left_alone(ledger, state):
     job = ledger.at(state)
     [child] = ledger.children_of(job.id)
     before = ledger.values(job)
-    assert ledger.settle(Settlement(job.id, "dead", "late", error="1", traceback="T", task="shop.noop")) == Settled([], [])
+    late = Settlement(job.id, "dead", "late", error="1", traceback="T", task="shop.noop")
+    assert ledger.settle(late) == Settled([], [])
     assert ledger.values(job) == before
     assert ledger.attempts(job) == []
     assert ledger.row(child).waits_for == 1
@@ -42,7 +43,8 @@ class TestAMissingRow:
     def test_is_made_when_a_task_is_named(self, ledger, end):
         told = {"task": "shop.fleeting", "queue": "ů", "args": "[1]", "kwargs": '{"k":1}', "headers": '{"h":1}'}
         id_ = an_id()
-        assert ledger.settle(Settlement(id_, end, "why", result="1", error="2", children="[3]", **told)) == Settled([id_], [])
+        wanted = Settlement(id_, end, "why", result="1", error="2", children="[3]", **told)
+        assert ledger.settle(wanted) == Settled([id_], [])
         row = ledger.row(id_)
         assert (row.state, row.reason, row.result, row.error, row.children) == (end, "why", "1", "2", "[3]")
         assert (row.task, row.queue, row.args, row.kwargs, row.headers) == tuple(told.values())

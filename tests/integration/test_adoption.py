@@ -90,9 +90,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(worker, foreign, celer
     assert job(sent).reason == "unregistered"
     ended(foreign.send_task("tests.shop.tasks.noop"))
     assert job(sent).state == "waiting"
-    celery_worker_process(
-        "tests.shop.celery", "-c", "1", "-I", "tests.shop.later", "-n", "new@%h", env=broker_env
-    )
+    celery_worker_process("tests.shop.celery", "-c", "1", "-I", "tests.shop.later", "-n", "new@%h", env=broker_env)
     assert state(sent) == ("succeeded", "")
 
 
@@ -114,7 +112,10 @@ UNREADABLE = {
     "a number": (b"42", {"headers": {"task": noop.name, "id": ID}}),
     "no task's message": (b'"hello"', {"headers": {}}),
     "a dict that is no task": (b'{"x": 1}', {"headers": {}}),
-    "pickle": (b"cos\nsystem\n(S'true'\ntR.", {"headers": {"task": noop.name, "id": ID}, "content_type": "application/x-python-serialize"}),
+    "pickle": (
+        b"cos\nsystem\n(S'true'\ntR.",
+        {"headers": {"task": noop.name, "id": ID}, "content_type": "application/x-python-serialize"},
+    ),
     "an unknown kind": (b"???", {"headers": {"task": noop.name, "id": ID}, "content_type": "text/martian"}),
     "an eta that is none": (b"[[], {}, {}]", {"headers": {"task": noop.name, "id": ID, "eta": "tomorrow"}}),
 }

@@ -27,7 +27,10 @@ RUNS = {
     "a chord of chains": (lambda: chord([chain(add.s(n, 1), add.s(10)) for n in range(3)], total.s()), 36),
     "a chord in a chord's header": (lambda: chord([chord([noop.s(1), noop.s(2)], total.s()), noop.s(3)], total.s()), 6),
     "a chord whose body is a chain": (lambda: chord([noop.s(1), noop.s(2)], chain(total.s(), add.s(10))), 13),
-    "a chord whose body is a group": (lambda: chord([noop.s(1), noop.s(2)], group(total.s(), together.s())), [3, [[[1, 2]], {}]]),
+    "a chord whose body is a group": (
+        lambda: chord([noop.s(1), noop.s(2)], group(total.s(), together.s())),
+        [3, [[[1, 2]], {}]],
+    ),
     "a chord whose body is a chord": (
         lambda: chord([noop.s(1), noop.s(2)], chord([total.s(), total.s()], total.s())),
         6,
@@ -130,7 +133,12 @@ def test_a_group_result_is_joined_saved_and_restored():
     restored = GroupResult.restore(result.id, app=app)
     assert restored.join(timeout=10) == [0, 2, 4]
     assert restored.get(timeout=10) == [0, 2, 4]
-    assert (restored.completed_count(), restored.successful(), restored.failed(), restored.ready()) == (3, True, False, True)
+    assert (restored.completed_count(), restored.successful(), restored.failed(), restored.ready()) == (
+        3,
+        True,
+        False,
+        True,
+    )
     assert [r.id for r in restored] == [r.id for r in result]
     restored.delete()
     assert GroupResult.restore(result.id, app=app) is None

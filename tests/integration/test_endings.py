@@ -31,7 +31,10 @@ def test_autoretry_backs_off_and_succeeds(tmp_path):
     row = job(result)
     assert (row.state, row.attempt, row.claim_no) == ("succeeded", 2, 3)
     tries = attempts(result)
-    assert [(a.number, a.kind, a.exception) for a in tries] == [(1, "retry", "ConnectionError"), (2, "retry", "ConnectionError")]
+    assert [(a.number, a.kind, a.exception) for a in tries] == [
+        (1, "retry", "ConnectionError"),
+        (2, "retry", "ConnectionError"),
+    ]
     assert [a.message for a in tries] == ["attempt 0", "attempt 1"]
     # 0.05 s, then 0.1 s: the second wait began when the first attempt had waited at least its own.
     assert (tries[1].started_at - tries[0].finished_at).total_seconds() >= 0.04

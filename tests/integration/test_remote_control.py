@@ -110,9 +110,7 @@ def test_durable_jobs_need_no_broker(celery_worker_process, pool):
 def test_a_broker_that_goes_away_stops_no_durable_job(celery_worker_process, tmp_path):
     server = Valkey()
     try:
-        worker = celery_worker_process(
-            "tests.shop.celery", "-c", "1", env=settings_env(CELERY_BROKER_URL=server.url)
-        )
+        worker = celery_worker_process("tests.shop.celery", "-c", "1", env=settings_env(CELERY_BROKER_URL=server.url))
         assert noop.delay(1).get(timeout=10) == 1
     finally:
         server.stop()

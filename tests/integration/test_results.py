@@ -36,7 +36,7 @@ def test_a_failure_comes_back_as_its_own_class():
         result.get(timeout=10)
     assert (result.state, result.successful(), result.failed()) == ("FAILURE", False, True)
     assert isinstance(result.result, ValueError)
-    assert 'raise ValueError(message)' in result.traceback
+    assert "raise ValueError(message)" in result.traceback
     assert result.get(propagate=False).args == ("broken",)
 
 

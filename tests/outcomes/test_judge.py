@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+from itertools import pairwise
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -101,7 +102,7 @@ def test_a_job_past_the_cap_stays_dead_when_the_cap_is_lowered(lost, cap):
 def test_a_loss_runs_again_at_once_and_then_backs_off():
     waits = [judge(Outcome(Kind.LOST), lost, Policy(max_losses=8)).delay for lost in range(7)]
     assert waits[0] == 0.0
-    assert all(earlier < later for earlier, later in zip(waits, waits[1:], strict=False))
+    assert all(earlier < later for earlier, later in pairwise(waits))
     assert waits[-1] <= 4095  # an hour or so, not a day
 
 

@@ -70,7 +70,7 @@ def test_workers_that_claim_at_once_get_every_job_once(ledger, actor):
         return mine
 
     shares = [future.result(PATIENCE) for future in [actor().starts(claim_all) for _ in range(4)]]
-    taken = sum(shares, [])
+    taken = [id_ for share in shares for id_ in share]
     assert len(taken) == len(set(taken)) == 300
     assert set(ledger.jobs.values_list("claim_no", flat=True)) == {1}
 

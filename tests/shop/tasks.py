@@ -237,8 +237,12 @@ def replace(self, kind):
 
 @shared_task(bind=True)
 def full_request(self):
-    """Everything the request knows, as text where JSON has no word for it."""
-    return {key: value if key in _PLAIN else repr(value) for key, value in sorted(vars(self.request).items())}
-
-
-_PLAIN = ("id", "retries", "root_id", "parent_id", "group", "is_eager", "shadow", "timelimit", "argsrepr", "headers")
+    """Everything the request knows, what it says of itself and what Celery's class says for it; odd values as text."""
+    said = {name for name in {*dir(type(self.request)), *vars(self.request)} if not name.startswith("_")} - {"children"}
+    values = {name: getattr(self.request, name) for name in sorted(said)}
+    plain = (str, int, float, bool, list, dict, type(None))
+    return {
+        name: value if isinstance(value, plain) else repr(value)
+        for name, value in values.items()
+        if not callable(value)
+    }

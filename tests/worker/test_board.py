@@ -23,7 +23,8 @@ def fork():
             try:
                 body()
                 os.write(write, b"ran")
-                signal.pause()
+                while True:
+                    signal.pause()
             finally:
                 os._exit(1)
         children.append(pid)
@@ -35,14 +36,14 @@ def fork():
         return pid
 
     def kill(pid: int) -> None:
+        children.remove(pid)
         os.kill(pid, signal.SIGKILL)
         assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
-        children.remove(pid)
 
     child.kill = kill
     yield child
-    for pid in list(children):
-        kill(pid)
+    while children:
+        kill(children[-1])
 
 
 def test_a_new_board_is_idle_everywhere():

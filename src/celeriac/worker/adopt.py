@@ -23,6 +23,7 @@ from celeriac.ledger.ids import job_id, new_id
 from celeriac.ledger.rows import NewJob, Settlement
 from celeriac.ledger.verbs import UNREGISTERED, insert, settle
 from celeriac.loops import Backoff, is_outage
+from celeriac.worker.attentive import Attentive
 from celeriac.worker.story import error_json
 
 __all__ = ["Consumer", "strategy"]
@@ -47,6 +48,11 @@ def strategy(task: Any, app: Any, consumer: Any) -> Callable[..., Any]:
 
 class Consumer(CeleryConsumer):
     """Celery's consumer, which loses nothing it cannot run."""
+
+    def loop_args(self) -> Any:
+        """Return what Celery's loop takes, with a connection that notices a shutdown."""
+        consumer, connection, *rest = super().loop_args()
+        return (consumer, Attentive(connection), *rest)
 
     def adopt(self, message: Message, reason: str = "") -> None:
         """Insert *message* as a job, then ack it; keep it as a dead job if it cannot be read."""

@@ -2,10 +2,21 @@
 
 from typing import Any
 
+from celery.utils.saferepr import saferepr
+
 from celeriac.api import payload
 from celeriac.ledger.rows import ClaimedJob
 
 __all__ = ["request_of"]
+
+
+#: As long as Celery lets a representation of arguments become.
+SHOWN = 1024
+
+
+def _shown(value: Any, text: str) -> str:
+    # Celery's saferepr() costs what the rest of this module does; it is only needed to cut what is long.
+    return repr(value) if len(text) < SHOWN else str(saferepr(value, SHOWN))
 
 
 def request_of(job: ClaimedJob, hostname: str) -> tuple[str, Any, Any, dict[str, Any]]:
@@ -26,6 +37,8 @@ def request_of(job: ClaimedJob, hostname: str) -> tuple[str, Any, Any, dict[str,
         "utc": True,
         "args": args,
         "kwargs": kwargs,
+        "argsrepr": _shown(tuple(args), job.args),
+        "kwargsrepr": _shown(kwargs, job.kwargs),
         "correlation_id": task_id,
         "expires": job.expires_at.isoformat() if job.expires_at else None,
         "delivery_info": {

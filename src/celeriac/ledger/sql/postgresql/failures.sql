@@ -5,7 +5,7 @@ INSERT INTO celeriac_attempt (
 )
 SELECT
     j.id, j.attempt + 1, j.claim_no, v.kind, v.exception, v.message, v.traceback, j.worker,
-    clock_timestamp() - (v.ran + v.ago) * interval '1 second', clock_timestamp() - v.ago * interval '1 second'
+    statement_timestamp() - (v.ran + v.ago) * interval '1 second', statement_timestamp() - v.ago * interval '1 second'
 FROM unnest(
     %(id)s::uuid[], %(claim_no)s::int[], %(kind)s::text[], %(exception)s::text[], %(message)s::text[],
     %(traceback)s::text[], %(ran)s::float8[], %(ago)s::float8[]

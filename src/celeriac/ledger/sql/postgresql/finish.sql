@@ -4,8 +4,8 @@ WITH finished AS (
     UPDATE celeriac_job j
     SET state = v.state, reason = v.reason, attempt = j.attempt + v.charge, losses = j.losses + v.loss,
         result = v.result, error = v.error, children = v.children, progress = NULL, worker = NULL,
-        started_at = clock_timestamp() - (v.ran + v.ago) * interval '1 second',
-        finished_at = clock_timestamp() - v.ago * interval '1 second'
+        started_at = statement_timestamp() - (v.ran + v.ago) * interval '1 second',
+        finished_at = statement_timestamp() - v.ago * interval '1 second'
     FROM unnest(
         %(id)s::uuid[], %(claim_no)s::int[], %(state)s::text[], %(reason)s::text[], %(charge)s::int[],
         %(loss)s::int[], %(result)s::text[], %(error)s::text[], %(children)s::text[], %(ran)s::float8[],
