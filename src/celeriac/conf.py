@@ -62,6 +62,8 @@ def read(given: dict[str, Any]) -> Settings:
         UnknownSetting: for a name that is not a setting; the message suggests the nearest one.
         ConfigurationError: for a value of the wrong kind.
     """
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"CELERIAC must be a dict of settings, not {given!r}.")
     known = [field.name for field in fields(Settings)]
     for name in given:
         if name not in known:

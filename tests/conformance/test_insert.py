@@ -154,6 +154,21 @@ def test_jobs_of_one_transaction_keep_their_order(ledger):
     assert [job.id for job in ledger.claim()] == [job.id for job in jobs]
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_server_may_bind_the_parameters(ledger, monkeypatch, batch):
+    """As DATABASES[…]["OPTIONS"]["server_side_binding"] asks for."""
+    connection = connections[ledger.alias]
+    if connection.vendor != "postgresql":
+        pytest.skip("an option of PostgreSQL")
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.ensure_connection()
+    monkeypatch.setattr(connection.connection, "cursor_factory", ServerBindingCursor)
+    jobs = [a_job(delay=HOUR, expires_in=HOUR) for _ in range(batch)]
+    assert ledger.insert(*jobs) == batch
+    assert [ledger.state(job) for job in jobs] == ["scheduled"] * batch
+
+
 def test_thousands_are_inserted_in_batches(ledger):
     assert ledger.insert(*(a_job() for _ in range(2345))) == 2345
     ledger.balances(inserted=2345)

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from django.db import connections
 from kombu import pools
 
-from celeriac.ledger.models import Job
+from celeriac.ledger.models import Job, Worker
+from tests.conftest import WORKERS
 from tests.integration.looking import settings_env
 from tests.shop.celery import app
 from tests.waiting import wait_until
 from tests.workers import Worker as WorkerProcess
 
 MODULE_WORKER = pytest.StashKey[WorkerProcess]()
+NUMBERS = count(1)
 
 
-@pytest.fixture(scope="module")
-def worker_args() -> tuple[str, ...]:
-    """Override it in a module whose worker is another."""
-    return ("-c", "2")
+#: A warm shutdown takes Celery seconds, and most tests are not about it; coverage of workers is written by one.
+GRACE = 10.0 if "COVERAGE_PROCESS_CONFIG" in os.environ else 0.0
+
+
+@pytest.fixture
+def celery_worker_process(celery_worker_process, request):
+    """As everywhere, but what still runs at the end of the test is killed."""
+    yield celery_worker_process
+    for process in request.node.stash[WORKERS]:
+        process.end(grace=GRACE)
 
 
 @pytest.fixture(scope="module")
 def worker_env() -> dict[str, str]:
+    """Override it in a module whose worker is another."""
     return {}
 
 
 @pytest.fixture(scope="module")
-def worker(django_db_setup, worker_args, worker_env, request, tmp_path_factory) -> Iterator[WorkerProcess]:
-    """The module's worker: prefork, two slots, no broker."""
+def worker(django_db_setup, django_db_blocker, worker_env, request, tmp_path_factory) -> Iterator[WorkerProcess]:
+    """The module's worker: prefork, two slots, no broker unless the module says so."""
     databases = {alias: connections[alias].settings_dict for alias in connections}
     env = {
         "CELERIAC_TEST_DATABASES": json.dumps(databases, default=str),
@@ -39,13 +50,15 @@ def worker(django_db_setup, worker_args, worker_env, request, tmp_path_factory) 
         **worker_env,
     }
     log = tmp_path_factory.mktemp("worker") / "worker.log"
-    process = WorkerProcess("tests.shop.celery", *worker_args, env=env, log=log)
+    process = WorkerProcess("tests.shop.celery", "-c", "2", env=env, log=log)
     request.node.stash[MODULE_WORKER] = process
     try:
         process.wait_for(" ready.")
         yield process
     finally:
-        process.end()
+        process.end(grace=GRACE)
+        with django_db_blocker.unblock():  # killed, it left its row
+            Worker.objects.using(worker_env.get("CELERIAC_TEST_LEDGER", "default")).all().delete()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -69,20 +82,28 @@ def settled(request, transactional_db) -> Iterator[None]:
 
 
 @pytest.fixture
-def lite(settings) -> Iterator[str]:
+def lite(settings) -> str:
     """The ledger is SQLite, here; the module marks `databases=["lite"]` and its worker gets CELERIAC_TEST_LEDGER."""
     settings.CELERIAC = {"DATABASE": "lite"}
-    yield "lite"
+    return "lite"
+
+
+@pytest.fixture(scope="module")
+def broker_url(valkey_url: str) -> str:
+    """A Valkey database that no other module uses."""
+    return f"{valkey_url.removesuffix('/0')}/{next(NUMBERS)}"
+
+
+@pytest.fixture(scope="module")
+def broker_env(broker_url: str) -> dict[str, str]:
+    return settings_env(CELERY_BROKER_URL=broker_url)
 
 
 @pytest.fixture
-def broker(valkey_url: str) -> Iterator[str]:
-    """An empty Valkey as the broker of this process's app; give a worker `broker_env`."""
-    redis = pytest.importorskip("redis")
-    with redis.Redis.from_url(valkey_url) as client:
-        client.flushall()
-    _use_broker(valkey_url)
-    yield valkey_url
+def broker(broker_url: str) -> Iterator[str]:
+    """The module's Valkey as the broker of this process's app; workers get `broker_env`."""
+    _use_broker(broker_url)
+    yield broker_url
     _use_broker("memory://")
 
 
@@ -91,8 +112,3 @@ def _use_broker(url: str) -> None:
     pools.reset()
     app.amqp._producer_pool = None
     app.conf.broker_url = url
-
-
-@pytest.fixture
-def broker_env(broker: str) -> dict[str, str]:
-    return settings_env(CELERY_BROKER_URL=broker)

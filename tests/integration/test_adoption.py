@@ -1,4 +1,4 @@
-"""What reaches a worker by the broker from a producer without Celeriac becomes a job, or a dead job; it never vanishes."""
+"""What reaches a worker from a producer without Celeriac becomes a job, or a dead job; it never vanishes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import celery
 import pytest
+import redis
 from kombu import Connection, Exchange, Producer, Queue
 
 from celeriac.ledger.models import Job
 from tests.integration.looking import attempts, ended, job, lines, settings_env, state
+from tests.shop.celery import app
 from tests.shop.tasks import fleeting, noop, note
 from tests.waiting import wait_until
 
@@ -27,9 +29,9 @@ def foreign(broker):
         yield app
 
 
-@pytest.fixture
-def worker(celery_worker_process, broker_env):
-    return celery_worker_process("tests.shop.celery", "-c", "2", env=broker_env)
+@pytest.fixture(scope="module")
+def worker_env(broker_env):
+    return broker_env
 
 
 def publish(url, body, **properties):
@@ -39,12 +41,10 @@ def publish(url, body, **properties):
         Producer(channel).publish(body, routing_key="celery", exchange=queue.exchange, declare=[queue], **properties)
 
 
-def unacked(url):
+def unacked(url, queue="celery"):
     """How many messages the broker still has for the worker."""
-    import redis
-
     with redis.Redis.from_url(url) as client:
-        return client.llen("celery") + client.hlen("unacked")
+        return client.llen(queue) + client.hlen("unacked")
 
 
 def test_a_foreign_call_is_adopted_with_its_id_and_options(worker, foreign, broker, tmp_path):
@@ -95,8 +95,6 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(worker, foreign, celer
 
 
 def test_a_durable_call_of_an_unknown_task_waits_too(worker):
-    from tests.shop.celery import app
-
     result = app.send_task("tests.shop.nowhere.at_all")
     wait_until(lambda: job(result).state == "waiting")
     assert job(result).reason == "unregistered"
@@ -152,11 +150,12 @@ def test_a_task_that_is_not_durable_runs_by_the_broker_alone(worker, tmp_path):
 
 
 def test_what_is_not_durable_is_in_no_ledger_before_it_runs(broker, tmp_path):
-    """No worker is there: the call is on the broker and nowhere else."""
-    fleeting.delay(str(tmp_path / "notes"), "x")
-    note.apply_async((str(tmp_path / "notes"), "y"), durable=False)
-    durable = fleeting.apply_async((str(tmp_path / "notes"), "z"), durable=True)
-    assert unacked(broker) == 2
+    """Nobody consumes this queue: the calls are on the broker and nowhere else."""
+    path = str(tmp_path / "notes")
+    fleeting.apply_async((path, "x"), queue="nobodys")
+    note.apply_async((path, "y"), durable=False, queue="nobodys")
+    durable = fleeting.apply_async((path, "z"), durable=True, queue="nobodys")
+    assert unacked(broker, "nobodys") == 2
     assert [str(row.id) for row in Job.objects.all()] == [durable.id]
 
 
@@ -173,10 +172,10 @@ def test_rabbitmq_is_adopted_from_too(celery_worker_process):
     queue = f"celeriac-{uuid4()}"
     env = settings_env(CELERY_BROKER_URL=RABBIT, CELERY_TASK_DEFAULT_QUEUE=queue)
     worker = celery_worker_process("tests.shop.celery", "-c", "1", env=env)
-    with celery.Celery("foreign", broker=RABBIT, set_as_current=False) as app:
-        sent = app.send_task("tests.shop.tasks.noop", queue=queue)
+    with celery.Celery("foreign", broker=RABBIT, set_as_current=False) as foreign:
+        sent = foreign.send_task("tests.shop.tasks.noop", queue=queue)
         assert {row.state for row in ended(sent)} == {"succeeded"}
-        with app.connection_for_write() as connection:
+        with foreign.connection_for_write() as connection:
             left = wait_until(lambda: [connection.default_channel.queue_declare(queue, passive=True).message_count])
             assert left == [0]
             connection.default_channel.queue_delete(queue)

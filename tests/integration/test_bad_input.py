@@ -110,8 +110,3 @@ def test_an_eager_canvas_runs_here_too():
     finally:
         app.conf.task_always_eager = False
     assert not Job.objects.exists()
-
-
-def test_without_a_broker_it_is_said_once(celery_worker_process):
-    worker = celery_worker_process("tests.shop.celery", "-c", "1", "-P", "solo")
-    assert worker.output.count("No broker is configured (CELERY_BROKER_URL)") == 1

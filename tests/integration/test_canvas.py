@@ -120,7 +120,7 @@ def test_a_failing_header_fails_the_body_and_calls_its_errback(tmp_path):
     result = chord([noop.s(1), fail.s("broken"), noop.s(3)], body)()
     with pytest.raises(ChordError, match="broken"):
         AsyncResult(result.id, app=app).get(timeout=10)
-    with pytest.raises(ValueError, match="^broken$"):  # as stock Celery's: who holds the parents is told the cause
+    with pytest.raises(ValueError, match=r"^broken$"):  # as stock Celery's: who holds the parents is told the cause
         result.get(timeout=10)
     assert result.state == "FAILURE"
     wait_until(lambda: lines(path))

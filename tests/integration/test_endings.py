@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from celery.exceptions import MaxRetriesExceededError
 
@@ -10,6 +12,7 @@ from tests.shop.celery import app
 from tests.shop.tasks import (
     flaky,
     ignore,
+    kill,
     leave,
     noop,
     raise_retry,
@@ -19,6 +22,7 @@ from tests.shop.tasks import (
     retry_without_cause,
     say_failure,
 )
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
@@ -85,8 +89,6 @@ def test_a_retry_raised_by_hand_is_a_retry():
 
 def test_the_state_between_two_attempts_is_retry():
     result = app.tasks["tests.shop.tasks.retry_later"].delay()
-    from tests.waiting import wait_until
-
     wait_until(lambda: result.state == "RETRY")
     assert job(result).state == "scheduled"
     assert isinstance(result.info, Exception) or result.info is None
@@ -131,14 +133,15 @@ def test_a_body_that_leaves_does_not_take_the_worker_along(how, kind, worker):
     assert job(result).losses == 0
 
 
-def test_a_process_that_leaves_costs_only_its_job(tmp_path):
+def test_a_process_that_dies_costs_only_the_job_it_ran(tmp_path):
     path = tmp_path / "notes"
-    result = leave.delay("os._exit", str(path))
-    others = [noop.delay(n) for n in range(10)]
-    assert {row.state for row in ended(*others)} == {"succeeded"}
-    assert state(result) == ("dead", "lost")
-    row = job(result)
-    assert (row.losses, row.attempt) == (3, 3)
+    deadly = [leave.delay("os._exit", str(path)), kill.delay(int(signal.SIGKILL))]
+    others = [noop.delay(n) for n in range(50)]
+    wait_until(lambda: all(job(result).losses == 1 for result in deadly))
+    assert [job(result).attempt for result in deadly] == [1, 1]
+    assert {(row.state, row.attempt, row.losses) for row in ended(*others)} == {("succeeded", 0, 0)}
+    rows = ended(*deadly)
+    assert [(row.state, row.reason, row.losses, row.attempt) for row in rows] == [("dead", "lost", 3, 3)] * 2
     assert lines(path) == ["run"] * 3
-    assert [a.kind for a in attempts(result)] == ["lost"] * 3
-    assert {(r.attempt, r.losses) for r in ended(*others)} == {(0, 0)}
+    assert [[a.kind for a in attempts(result)] for result in deadly] == [["lost"] * 3] * 2
+    assert [result.state for result in deadly] == ["FAILURE", "FAILURE"]

@@ -54,7 +54,7 @@ def test_a_countdown_keeps_nobody_waiting():
 @pytest.mark.parametrize(
     "moment",
     [
-        lambda: timezone.now() + timedelta(seconds=0.4),
+        lambda: timezone.localtime() + timedelta(seconds=0.4),
         lambda: datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=0.4),
         lambda: (timezone.now() + timedelta(seconds=0.4)).astimezone(timezone.get_fixed_timezone(-420)),
         lambda: (timezone.now() + timedelta(seconds=0.4)).isoformat(),

@@ -28,7 +28,7 @@ def database(postgres):
 
 
 @pytest.fixture
-def project(tmp_path, database, valkey_url):
+def project(tmp_path, database, broker_url):
     """A copy of the project, and the environment its programs get."""
     folder = tmp_path / "plainproject"
     shutil.copytree(PLAIN, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -37,7 +37,7 @@ def project(tmp_path, database, valkey_url):
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT / 'src'}",
         "PYTHONUNBUFFERED": "1",
         "PLAIN_DATABASES": json.dumps({"default": database}),
-        "PLAIN_BROKER": valkey_url.removesuffix("/0") + "/5",
+        "PLAIN_BROKER": broker_url,
         "PLAIN_NOTES": str(tmp_path / "notes"),
         "DJANGO_SETTINGS_MODULE": "plain.settings",
     }
@@ -85,10 +85,10 @@ def check(folder, env):
         assert worker.wait(20) == 0, log.read_text()
 
 
-def test_the_projects_checks_hold_under_stock_celery(project, valkey_url):
+def test_the_projects_checks_hold_under_stock_celery(project, broker_url):
     """Else the test below would prove nothing."""
     folder, env = project
-    check(folder, {**env, "CELERY_RESULT_BACKEND": valkey_url.removesuffix("/0") + "/5"})
+    check(folder, {**env, "CELERY_RESULT_BACKEND": broker_url})
 
 
 def test_a_plain_project_changes_one_import_and_its_checks_hold(project):

@@ -13,8 +13,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CALLS = {
     "bare": {},
     "with everything": {
-        **{"task_id": "a-name", "headers": {"tenant": "acme"}, "shadow": "other", "time_limit": 30},
-        **{"soft_time_limit": 20, "priority": 3, "argsrepr": "(…)", "expires": 3600, "ignore_result": False},
+        "task_id": "a-name",
+        "headers": {"tenant": "acme"},
+        "shadow": "other",
+        "time_limit": 30,
+        "soft_time_limit": 20,
+        "priority": 3,
+        "argsrepr": "(…)",
+        "expires": 3600,
+        "ignore_result": False,
     },
     "with callbacks": {"link": celery.signature("tests.shop.tasks.noop"), "link_error": celery.signature("nowhere")},
 }
@@ -24,17 +31,16 @@ OTHER |= {"chord", "stack", "properties", "_protected", "children", "argsrepr", 
 
 
 @pytest.fixture(scope="module")
-def stock(valkey_url, tmp_path_factory):
+def stock(broker_url, tmp_path_factory):
     """The same tasks in an app and a worker of stock Celery."""
-    url = valkey_url.removesuffix("/0") + "/6"
-    env = {"STOCK": url, "DJANGO_SETTINGS_MODULE": ""}
+    env = {"STOCK": broker_url, "DJANGO_SETTINGS_MODULE": ""}
     worker = Worker("tests.shop.stock", "-P", "solo", env=env, log=tmp_path_factory.mktemp("stock") / "log")
     try:
         worker.wait_for(" ready.")
-        with celery.Celery("stock", broker=url, backend=url, set_as_current=False) as app:
+        with celery.Celery("stock", broker=broker_url, backend=broker_url, set_as_current=False) as app:
             yield app
     finally:
-        worker.end()
+        worker.end(grace=0)
 
 
 @pytest.mark.parametrize("name", CALLS)

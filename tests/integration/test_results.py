@@ -13,9 +13,9 @@ from celery.result import AsyncResult
 from django.utils import timezone
 
 from celeriac.ledger.models import Job
-from tests.integration.looking import attempts, ended, job, started, state
+from tests.integration.looking import attempts, elsewhere, ended, job, row_id, started, state
 from tests.shop.celery import app
-from tests.shop.tasks import add, fail, flaky, hold, noop, progress, sleep, spawn, together, unencodable
+from tests.shop.tasks import add, fail, flaky, hold, noop, progress, repeat, spawn, together, unencodable
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
@@ -59,7 +59,7 @@ def test_values_come_back_as_they_went_in():
     moment = timezone.now()
     values = [
         *(Decimal("1.10"), UUID(int=7), moment, moment.date(), {1, 2}, (1, (2, 3)), b"\0\xff", "n\0ul", "\ud800"),
-        {"nested": [{"uuid": UUID(int=8)}, (Decimal("0"),)], "": None},
+        {"nested": [{"uuid": UUID(int=8)}, (Decimal(0),)], "": None},
     ]
     assert together.delay(*values, word="ü", value={3: "int key"}).get(timeout=10) == [
         values,
@@ -105,8 +105,6 @@ def test_get_wakes_long_before_its_poll():
 
 
 def test_many_waiters_are_all_woken(tmp_path):
-    from tests.integration.looking import elsewhere  # noqa: PLC0415
-
     results = [noop.delay(number) for number in range(50)]
     assert [elsewhere(lambda r=r: r.get(timeout=10)) for r in results] == list(range(50))
 
@@ -131,9 +129,9 @@ def test_a_result_that_cannot_be_encoded_is_a_death_with_that_reason():
 
 
 def test_a_result_too_large_is_a_death_with_that_reason():
-    result = noop.delay.__self__.apply_async(kwargs={"value": "x" * 200_000})
+    result = noop.delay("x" * 200_000)
     assert len(result.get(timeout=10)) == 200_000
-    repeated = app.tasks["tests.shop.tasks.repeat"].delay("x", 300_000)
+    repeated = repeat.delay("x", 300_000)
     assert state(repeated) == ("dead", "unencodable")
     assert "MAX_PAYLOAD_BYTES" in attempts(repeated)[0].message
 
@@ -157,17 +155,7 @@ def test_children_and_parents_are_known():
 
 
 def test_a_call_inside_a_task_knows_where_it_came_from():
-    from tests.integration.looking import row_id  # noqa: PLC0415
-
     result = spawn.delay()
     child = Job.objects.get(id=row_id(result.get(timeout=10)[0]))
     assert f'"parent_id":"{result.id}"' in child.headers
     assert f'"root_id":"{result.id}"' in child.headers
-
-
-def test_revoke_from_here_cancels_what_waits():
-    later = noop.apply_async(countdown=60)
-    later.revoke()
-    assert wait_until(lambda: job(later).state) in ("scheduled", "cancelled")
-    slow = sleep.apply_async((0.01,))
-    assert slow.get(timeout=10) == ""

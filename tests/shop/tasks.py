@@ -30,7 +30,7 @@ def total(values):
 @shared_task
 def note(path, text):
     """Append a line to a file: an effect that a test can count."""
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         file.write(f"{text}\n")
     return text
 
@@ -170,7 +170,7 @@ def retry_changed(self, value, word="first", queue=None):
 def retry_for_ever(self, path):
     note(path, self.request.retries)
     try:
-        raise KeyError("never there")
+        return {}["never there"]
     except KeyError as error:
         raise self.retry(exc=error) from error
 

@@ -165,6 +165,14 @@ def encode(value: Any) -> str:
     except _Refused as refused:
         where = "".join(refused.path) or "the value"
         raise NotSerializable(f"{where} is {_named(refused.value)}, which cannot be kept. {refused.advice}") from None
+    except (RecursionError, ValueError) as error:
+        raise NotSerializable(f"The value cannot be kept: {_unwritable(error)}") from None
+
+
+def _unwritable(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it contains itself, or is nested too deeply"
+    return str(error)  # a whole number longer than Python writes out
 
 
 def decode(text: str) -> Any:
@@ -190,6 +198,8 @@ def encode_call(name: str, args: Any, kwargs: Any, run: Callable[..., Any] | Non
         raise NotSerializable(
             f"Argument {argument} of task {name} is {_named(refused.value)}, which cannot be kept. {refused.advice}"
         ) from None
+    except (RecursionError, ValueError) as error:
+        raise NotSerializable(f"The arguments of task {name} cannot be kept: {_unwritable(error)}") from None
     size = _size(packed_args) + _size(packed_kwargs)
     limit = settings().MAX_PAYLOAD_BYTES
     if size > limit:
@@ -236,12 +246,11 @@ def _size(text: str) -> int:
 
 def _named(value: object) -> str:
     kind = type(value)
-    article = "an" if kind.__name__[:1] in "AEIOUaeiou" else "a"
-    if isinstance(value, Model):
-        return f"{article} {kind.__name__} instance (a Django model)"
     if inspect.isroutine(value):
         return f"the function {getattr(value, '__qualname__', value)!s}"
-    return f"{article} {kind.__module__}.{kind.__qualname__}"
+    model = isinstance(value, Model)
+    name = f"{kind.__name__} instance (a Django model)" if model else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def _argument(path: list[str], kwargs: Mapping[str, Any], run: Callable[..., Any] | None) -> str:
@@ -250,8 +259,9 @@ def _argument(path: list[str], kwargs: Mapping[str, Any], run: Callable[..., Any
         if first == f"[{key!r}]":
             return f"{str(key)!r}{rest}"
     if run is not None:
-        parameters = list(inspect.signature(run).parameters.values())
-        index = int(first.strip("[]")) if first.strip("[]").isdigit() else len(parameters)
-        if index < len(parameters) and parameters[index].kind is not inspect.Parameter.VAR_POSITIONAL:
-            return f"{parameters[index].name!r}{rest}"
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [p.name for p in inspect.signature(run).parameters.values() if p.kind in positional]
+        index = int(first.strip("[]")) if first.strip("[]").isdigit() else len(names)
+        if index < len(names):
+            return f"{names[index]!r}{rest}"
     return f"{first}{rest}"

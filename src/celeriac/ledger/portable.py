@@ -21,6 +21,9 @@ from celeriac.ledger.states import State
 
 __all__ = ["claim", "expiring", "finish", "insert", "release", "reschedule", "settle", "stage", "unpark"]
 
+#: SQLite takes no more than 32,766 values in a statement, and a longer transaction holds its one write lock.
+MOST = 5000
+
 RESTING = (State.WAITING, State.SCHEDULED, State.READY)
 
 
@@ -79,6 +82,7 @@ def _row(job: NewJob, now: datetime) -> Job:
 
 
 def claim(worker: UUID, queue: str, limit: int, *, using: str | None = None) -> list[ClaimedJob]:
+    limit = min(limit, MOST)
     ready = Job.objects.using(alias_of(using)).filter(state=State.READY, queue=queue)
     # A look without the write lock first: an idle worker on SQLite must not queue up with the writers.
     if not ready.exists() or Queue.objects.using(alias_of(using)).filter(name=queue, paused=True).exists():

@@ -23,6 +23,7 @@ def stager(registered: Callable[[], Collection[str]]) -> Callable[[], float]:
         if BATCH in (staged.count, len(expired.ids)):
             return 0.0  # a full batch: there is more
         rest = poll_seconds()
-        return rest if staged.next_due is None else min(rest, max(0.0, staged.next_due))
+        # A job that is due and still there is locked by somebody: no reason to spin.
+        return rest if staged.next_due is None else min(rest, max(0.01, staged.next_due))
 
     return round_

@@ -11,7 +11,7 @@ import struct
 __all__ = ["Board", "board"]
 
 _IDLE = -1
-_SLOT = struct.Struct("=id")  # index in the claim, time.monotonic() of its start (one clock for all on a host)
+_SLOT = struct.Struct("=qd")  # index in the claim, time.monotonic() of its start (one clock for all on a host)
 _HEAD = 16
 SLOTS = 1024
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "plain.settings")
-from plain.celery import app, debug_task  # noqa: E402
+from plain.celery import app, debug_task
 
 django.setup()
 
@@ -50,12 +50,9 @@ def check_canvas():
 def check_retries():
     assert tasks.stubborn.delay(2).get(timeout=15) == 2
     result = tasks.stubborn.delay(9)
-    try:
-        result.get(timeout=15)
-    except LookupError as error:
-        assert str(error) == "not yet"
-    else:
-        raise AssertionError("it should have failed")
+    error = result.get(timeout=15, propagate=False)
+    assert isinstance(error, LookupError)
+    assert error.args == ("not yet",)
     assert result.state == "FAILURE"
 
 

@@ -85,11 +85,8 @@ def noted_failure(self):
 
 @shared_task(bind=True, max_retries=3, default_retry_delay=0.01)
 def stubborn(self, times):
-    try:
-        if self.request.retries < times:
-            raise LookupError("not yet")
-    except LookupError as error:
-        raise self.retry(exc=error) from error
+    if self.request.retries < times:
+        raise self.retry(exc=LookupError("not yet"))
     return self.request.retries
 
 
