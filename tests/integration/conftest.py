@@ -102,9 +102,10 @@ def broker_env(broker_url: str) -> dict[str, str]:
 @pytest.fixture
 def broker(broker_url: str) -> Iterator[str]:
     """The module's Valkey as the broker of this process's app; workers get `broker_env`."""
+    before = app.conf.broker_url
     _use_broker(broker_url)
     yield broker_url
-    _use_broker("memory://")
+    _use_broker(before)
 
 
 def _use_broker(url: str) -> None:

@@ -140,7 +140,7 @@ def test_what_cannot_be_read_is_kept_as_dead_and_the_worker_lives_on(worker, bro
     assert worker.process.poll() is None
 
 
-def test_a_task_that_is_not_durable_runs_by_the_broker_alone(worker, tmp_path):
+def test_a_task_that_is_not_durable_runs_by_the_broker_alone(worker, broker, tmp_path):
     path = tmp_path / "notes"
     fleeting.delay(str(path), "by task")
     noop_result = note.apply_async((str(path), "by call"), durable=False)

@@ -10,6 +10,7 @@ from celery.exceptions import MaxRetriesExceededError
 from tests.integration.looking import attempts, ended, job, lines, state
 from tests.shop.celery import app
 from tests.shop.tasks import (
+    back_off,
     flaky,
     ignore,
     kill,
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 def test_autoretry_backs_off_and_succeeds(tmp_path):
     path = tmp_path / "notes"
-    result = flaky.delay(2, str(path))
+    result, slower = flaky.delay(2, str(path)), back_off.delay(2)
     assert result.get(timeout=10) == 2
     assert lines(path) == ["0", "1", "2"]
     row = job(result)
@@ -40,9 +41,9 @@ def test_autoretry_backs_off_and_succeeds(tmp_path):
         (2, "retry", "ConnectionError"),
     ]
     assert [a.message for a in tries] == ["attempt 0", "attempt 1"]
-    # 0.05 s, then 0.1 s: the second wait began when the first attempt had waited at least its own.
-    assert (tries[1].started_at - tries[0].finished_at).total_seconds() >= 0.04
-    assert (row.started_at - tries[1].finished_at).total_seconds() >= 0.09
+    row, tries = ended(slower)[0], attempts(slower)
+    assert 0.9 <= (tries[1].started_at - tries[0].finished_at).total_seconds() < 1.9
+    assert 1.9 <= (row.started_at - tries[1].finished_at).total_seconds() < 3.9
 
 
 def test_a_task_out_of_retries_dies_with_its_own_exception():

@@ -57,7 +57,7 @@ def test_a_countdown_keeps_nobody_waiting():
         lambda: timezone.localtime() + timedelta(seconds=0.4),
         lambda: datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=0.4),
         lambda: (timezone.now() + timedelta(seconds=0.4)).astimezone(timezone.get_fixed_timezone(-420)),
-        lambda: (timezone.now() + timedelta(seconds=0.4)).isoformat(),
+        lambda: str(timezone.now() + timedelta(seconds=0.4)),
     ],
     ids=["aware", "naive", "of another zone", "text"],
 )
@@ -108,15 +108,16 @@ def test_a_queue_of_the_call_and_of_the_routes_is_kept_for_whoever_consumes_it(c
 
 
 def test_the_most_urgent_runs_first(tmp_path):
-    path, gate = str(tmp_path / "notes"), tmp_path / "gate"
-    for result in [hold.delay(str(gate)), hold.delay(str(gate))]:
+    path, gate, other = str(tmp_path / "notes"), tmp_path / "gate", tmp_path / "other"
+    for result in [hold.delay(str(gate)), hold.delay(str(other))]:  # the other slot stays busy
         started(result)
     results = [note.apply_async((path, priority), priority=priority) for priority in (0, 5, 9, 1, None, 7)]
     gate.touch()
     ended(*results)
     by_start = sorted(ended(*results), key=lambda row: row.started_at)
-    assert [row.priority for row in by_start][:4] == [9, 7, 5, 1]
-    assert [row.priority for row in by_start][4:] == [0, 0]
+    assert [row.priority for row in by_start] == [9, 7, 5, 1, 0, 0]
+    assert lines(path) == ["9", "7", "5", "1", "0", "None"]
+    other.touch()
 
 
 @pytest.mark.parametrize("priority", [10, -1, "high"])

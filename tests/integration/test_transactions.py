@@ -116,13 +116,6 @@ def test_many_calls_check_the_signature_of_each():
     assert Job.objects.count() == 0
 
 
-def test_an_unknown_task_by_name_is_kept_and_waits():
-    result = app.send_task("nowhere.task", (1,))
-    ended(noop.delay())
-    assert job(result).state in ("ready", "running", "waiting")
-    assert result.state in ("PENDING", "STARTED")
-
-
 def test_a_refused_argument_names_itself_and_leaves_no_row():
     ada = Customer(name="Ada", email="ada@example.com")
     with pytest.raises(Exception, match=r"'value'.*Customer.*primary key"):

@@ -46,10 +46,17 @@ def request(self):
     return {key: self.request.get(key) for key in keys} | {"tenant": self.request.get("tenant")}
 
 
-@shared_task(autoretry_for=(ConnectionError,), retry_backoff=0.05, retry_jitter=False, max_retries=2, bind=True)
+@shared_task(autoretry_for=(ConnectionError,), default_retry_delay=0.02, max_retries=2, bind=True)
 def flaky(self, failures, path=None):
     if path:
         note(path, self.request.retries)
+    if self.request.retries < failures:
+        raise ConnectionError(f"attempt {self.request.retries}")
+    return self.request.retries
+
+
+@shared_task(autoretry_for=(ConnectionError,), retry_backoff=1, retry_jitter=False, max_retries=2, bind=True)
+def back_off(self, failures):
     if self.request.retries < failures:
         raise ConnectionError(f"attempt {self.request.retries}")
     return self.request.retries
@@ -246,3 +253,11 @@ def full_request(self):
         for name, value in values.items()
         if not callable(value)
     }
+
+
+@shared_task(bind=True)
+def replace_in_atomic(self):
+    from django.db import transaction
+
+    with transaction.atomic():
+        raise self.replace(add.s(3, 4))

@@ -47,17 +47,7 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping
         celeriac.errors.PayloadError: when arguments or callbacks cannot be kept.
         ValueError: for a priority outside 0-9.
     """
-    routed = app.amqp.router.route(
-        {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None},
-        options.get("route_name") or name,
-        args,
-        kwargs,
-        task,
-    )
-    queue = routed.pop("queue", None)
-    queue_name = str(getattr(queue, "name", queue) or options.get("routing_key") or app.conf.task_default_queue)
-    options = {**{key: value for key, value in routed.items() if key not in _BROKER_ONLY}, **options}
-
+    queue_name, options = _routed(app, name, args, kwargs, task, options)
     task_id = str(options.get("task_id") or new_id())
     headers = _headers(app, task, task_id, options)
     run = getattr(task, "run", None)
@@ -80,6 +70,20 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping
     )
     routing = {"exchange": "", "routing_key": queue_name}
     return Asked(task_id, job, options.get("ignore_result"), headers, routing)
+
+
+def _routed(
+    app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    """Return the queue, and *options* over what CELERY_TASK_ROUTES adds to them."""
+    router = app.amqp.router
+    destination = {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None}
+    if not destination and not router.routes:
+        return str(app.conf.task_default_queue), options
+    routed = router.route(destination, options.get("route_name") or name, args, kwargs, task)
+    queue = routed.pop("queue", None)
+    queue_name = getattr(queue, "name", queue) or options.get("routing_key") or app.conf.task_default_queue
+    return str(queue_name), {**{key: value for key, value in routed.items() if key not in _BROKER_ONLY}, **options}
 
 
 def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
