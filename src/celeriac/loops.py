@@ -9,15 +9,19 @@ import logging
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable
+from typing import TypeVar
 from weakref import WeakSet
 
 from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
 
-__all__ = ["Backoff", "Loop", "is_outage", "leave_signals_to_main"]
+__all__ = ["Backoff", "Loop", "insist", "is_outage", "leave_signals_to_main"]
 
 logger = logging.getLogger("celeriac")
+
+T = TypeVar("T")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -69,6 +73,22 @@ class Backoff:
             if not _away:
                 logger.warning("%s: the ledger's database is back after %d attempts.", self.service, self.failures)
             self.failures = 0
+
+
+def insist(service: str, write: Callable[[], T]) -> T:
+    """Return what *write* returns, trying again for as long as the database is away; any other error is raised."""
+    backoff = Backoff(service)
+    while True:
+        try:
+            written = write()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            connections.close_all()
+            time.sleep(backoff.failed(error))
+        else:
+            backoff.recovered()
+            return written
 
 
 class Loop(threading.Thread):

@@ -24,8 +24,8 @@ def sleeps(tree: ast.AST) -> list[int]:
                 func=ast.Attribute(attr="sleep", value=ast.Name(id="time" | "asyncio" | "gevent" | "eventlet"))
             ):
                 found.append(node.lineno)
-            case ast.ImportFrom(module=module, names=names) if (
-                module != "tests.shop.tasks" and any(name.name == "sleep" for name in names)
+            case ast.ImportFrom(module=module, names=names) if module != "tests.shop.tasks" and any(
+                name.name == "sleep" for name in names
             ):
                 found.append(node.lineno)
     return found

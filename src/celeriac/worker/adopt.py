@@ -6,14 +6,12 @@ read is kept as a dead job with its raw bytes; neither vanishes. Tasks with `dur
 
 import base64
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.strategy import default as stock_strategy
 from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
-from django.db import connections
 from kombu.message import Message
 
 from celeriac.api import payload
@@ -22,13 +20,15 @@ from celeriac.ledger import bell
 from celeriac.ledger.ids import job_id, new_id
 from celeriac.ledger.rows import NewJob, Settlement
 from celeriac.ledger.verbs import UNREGISTERED, insert, settle
-from celeriac.loops import Backoff, is_outage
+from celeriac.loops import insist
 from celeriac.worker.attentive import Attentive
 from celeriac.worker.story import error_json
 
 __all__ = ["Consumer", "strategy"]
 
 logger = logging.getLogger("celeriac")
+
+SERVICE = "celeriac adoption"
 
 
 def strategy(task: Any, app: Any, consumer: Any) -> Callable[..., Any]:
@@ -61,7 +61,7 @@ class Consumer(CeleryConsumer):
         except Exception as error:  # whatever is wrong with it, it must not vanish and must not stop the worker
             self.keep_unreadable(message, error)
             return
-        self._insist(lambda: insert([job]))
+        insist(SERVICE, lambda: insert([job]))  # the message stays unacked on the broker meanwhile
         _ack(message, self.connection_errors)
         bell.ring_ready([job.queue])
 
@@ -128,24 +128,9 @@ class Consumer(CeleryConsumer):
             queue=self._queue_of(message.delivery_info or {}),
             headers=payload.encode(kept),
         )
-        self._insist(lambda: settle([settlement]))
+        insist(SERVICE, lambda: settle([settlement]))
         _ack(message, self.connection_errors)
         logger.error("A message that cannot be read was kept as dead job %s: %s", task_id, error)
-
-    def _insist(self, write: Callable[[], Any]) -> None:
-        """Write, waiting out an outage of the ledger: the message stays unacked on the broker meanwhile."""
-        backoff = Backoff("celeriac adoption")
-        while True:
-            try:
-                write()
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                connections.close_all()
-                time.sleep(backoff.failed(error))
-            else:
-                backoff.recovered()
-                return
 
     # -- what Celery's consumer would log and drop
 

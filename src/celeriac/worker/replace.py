@@ -1,14 +1,10 @@
 """Task.replace: other jobs take a job's place, and the last of them its id."""
 
-import time
-
-from django.db import connections
-
 from celeriac.api.context import Run
 from celeriac.ledger.database import writing
 from celeriac.ledger.rows import Return
 from celeriac.ledger.verbs import reschedule
-from celeriac.loops import Backoff, is_outage
+from celeriac.loops import insist
 
 __all__ = ["replace"]
 
@@ -22,18 +18,11 @@ def replace(run: Run, root_id: str) -> None:
     Raises:
         Exception: what keeps the replacement from being sent; nothing was written.
     """
-    backoff = Backoff("celeriac replacement")
-    while True:
-        try:
-            with writing():
-                if reschedule([Return(run.job.id, run.job.claim_no, reason="replaced")]):
-                    run.replacement.apply_async(parent_id=run.task_id, root_id=root_id)
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            connections.close_all()
-            time.sleep(backoff.failed(error))
-        else:
-            backoff.recovered()
-            run.settled = True
-            return
+
+    def send() -> None:
+        with writing():
+            if reschedule([Return(run.job.id, run.job.claim_no, reason="replaced")]):
+                run.replacement.apply_async(parent_id=run.task_id, root_id=root_id)
+
+    insist("celeriac replacement", send)
+    run.settled = True
