@@ -201,7 +201,7 @@ class LedgerBackend(BaseBackend):
     def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
         """Insert the job that runs the body once every header has ended, before any header exists."""
         header = self.app.GroupResult(*header_result_args)
-        parents = [job_id(result.id) for result in _leaves(header)]
+        leaves = [result.id for result in _leaves(header)]
         join = self.app.tasks[CHORD_JOIN]
         options = body.options
         job = NewJob(
@@ -210,10 +210,10 @@ class LedgerBackend(BaseBackend):
             task=join.name,
             queue=self._queue_of(body),
             priority=options.get("priority") or 0,
-            args=payload.encode_call(join.name, (body, [result.id for result in _leaves(header)]), {})[0],
+            args=payload.encode_call(join.name, (body, leaves), {})[0],
             headers=payload.encode({"ignore_result": True, "root_id": options.get("root_id")}),
         )
-        outside_loop(insert_waiting, job, parents)
+        outside_loop(insert_waiting, job, [job_id(leaf) for leaf in leaves])
 
     def _queue_of(self, body: Any) -> str:
         routed = self.app.amqp.router.route({"queue": body.options.get("queue")}, body.task, (), {})

@@ -1,6 +1,5 @@
 """`celeriac.Celery`: the one changed import."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,8 +13,6 @@ from celeriac.api.options import Asked, ask, is_durable
 from celeriac.errors import ConfigurationError
 
 __all__ = ["Celery"]
-
-logger = logging.getLogger("celeriac")
 
 
 #: What a Celeriac app assumes where the project says nothing.

@@ -67,15 +67,12 @@ class Claimer(threading.Thread):
                 self._listening = False
                 self._doubtful = True
                 if is_outage(error):
-                    self._rest(self._backoff.failed(error))
+                    self.listener.wait(self._backoff.failed(error))
                 else:
                     logger.exception("celeriac worker: a round failed; it goes on")
-                    self._rest(1.0)
+                    self.listener.wait(1.0)
         self.listener.close()
         connections.close_all()
-
-    def _rest(self, seconds: float) -> None:
-        self.listener.wait(seconds)
 
     # -- one round
 
@@ -96,8 +93,7 @@ class Claimer(threading.Thread):
         if not self._stopping:
             while self._hot and self.dispatcher.free:
                 self._claim_from(next(iter(self._hot)))
-        rested = time.monotonic()
-        wait = max(0.0, self._looked + poll - rested) if not self.to_terminate else 0.02
+        wait = max(0.0, self._looked + poll - time.monotonic()) if not self.to_terminate else 0.02
         for channel, queue in self.listener.wait(wait, connection if self._listening else None):
             if queue == bell.SCHEDULED:
                 self._on_scheduled()

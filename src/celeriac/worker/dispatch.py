@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ class InFlight:
 
     slot: int
     jobs: Sequence[ClaimedJob]
-    since: float
     pid: int | None = None
 
 
@@ -70,7 +68,7 @@ class Dispatcher:
     def dispatch(self, jobs: Sequence[ClaimedJob], soft: float | None = None, hard: float | None = None) -> bool:
         """Give *jobs* to the pool as one claim; False if it takes nothing any more."""
         with self._lock:
-            claim = InFlight(self.board.free.pop(), jobs, time.monotonic())
+            claim = InFlight(self.board.free.pop(), jobs)
             self.claims.add(claim)
         self.board.clear(claim.slot)
         given = Claim(

@@ -19,6 +19,7 @@ from celery.app import trace
 from celeriac import faults
 from celeriac.api.context import Run, running
 from celeriac.ledger.rows import ClaimedJob
+from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import board as boards
 from celeriac.worker.flusher import Flusher, Unfinished, flusher
 from celeriac.worker.replace import replace
@@ -81,22 +82,19 @@ def run_claim(claim: Claim) -> Ran:
             recycle = _worn_out(claim)
     finally:
         # Also on the way out of a SystemExit or a soft limit that fired between two bodies.
-        rest = _leave(flush, pending, unfinished)
+        released = _leave(flush, unfinished)
     if recycle:
         # The status billiard's own limits end with: the parent replaces the process without calling it a failure.
         sys.exit(EX_RECYCLE)
-    return Ran(stats, rest)
+    return Ran(stats, released)
 
 
-def _leave(flush: Flusher, pending: deque[ClaimedJob], unfinished: Unfinished) -> int:
+def _leave(flush: Flusher, unfinished: Unfinished) -> int:
     flush.end(unfinished)
-    rest = []
-    while pending:
-        rest.append(pending.popleft())
-    if rest:
+    if rest := unfinished.take_rest():
         flush.release(rest)
     flush.wait()
-    return len(rest) + unfinished.released
+    return unfinished.released
 
 
 def _worn_out(claim: Claim) -> bool:
@@ -119,7 +117,7 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
     """Run one job and return how it ended. Only the death of the process escapes."""
     task = app.tasks.get(job.task)
     if task is None:
-        return Done(job, unregistered=True)
+        return Done(job, outcome=Outcome(Kind.UNREGISTERED))
     try:
         task_id, args, kwargs, request = request_of(job, hostname)
     except Exception as error:  # whatever wrote this row, its end is a record and not a crash

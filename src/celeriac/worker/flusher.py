@@ -20,7 +20,7 @@ from celeriac.conf import settings
 from celeriac.ledger import bell
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
 from celeriac.ledger.verbs import finish, release, reschedule
-from celeriac.loops import Backoff, is_outage, leave_signals_to_main
+from celeriac.loops import insist, is_outage, leave_signals_to_main
 from celeriac.worker.report import Done, written
 from celeriac.worker.story import error_json
 
@@ -44,6 +44,16 @@ class Unfinished:
         self.begun = self.started = time.monotonic()
         self.released = 0
 
+    def take_rest(self) -> list[ClaimedJob]:
+        """Take what has not started. Popping decides who has a job: the runner, or the flusher's impatience."""
+        rest: list[ClaimedJob] = []
+        try:
+            while True:
+                rest.append(self.pending.popleft())
+        except IndexError:
+            self.released += len(rest)
+            return rest
+
 
 class Flusher(threading.Thread):
     """Writes ends of jobs, in order of their end."""
@@ -53,7 +63,6 @@ class Flusher(threading.Thread):
         self.pid = os.getpid()
         self._queue: queue.SimpleQueue[Done | list[ClaimedJob] | threading.Event] = queue.SimpleQueue()
         self._claims: set[Unfinished] = set()
-        self._backoff = Backoff("celeriac flusher")
         self._patience = settings().CLAIM_SECONDS
 
     # -- called by the thread that runs the claim
@@ -109,16 +118,8 @@ class Flusher(threading.Thread):
         for claim in tuple(self._claims):
             # One slow body, or many that were thought to be quicker.
             late = now - claim.started > self._patience or now - claim.begun > LONGEST * self._patience
-            if claim.pending and late:
-                rest = []
-                while claim.pending:  # popping decides who has a job: the runner or we
-                    try:
-                        rest.append(claim.pending.pop())
-                    except IndexError:
-                        break
-                claim.released += len(rest)
-                if rest:
-                    items.append(rest)
+            if late and (rest := claim.take_rest()):
+                items.append(rest)
 
     def _write(self, items: Sequence[Any]) -> None:
         now = time.monotonic()
@@ -139,29 +140,23 @@ class Flusher(threading.Thread):
             elif isinstance(item, list):
                 released.extend(item)
         if endings:
-            self._insist(lambda: _finish(endings, end_stories))
+            _insist(lambda: _finish(endings, end_stories))
         if returns:
-            self._insist(lambda: _reschedule(returns, return_stories))
+            _insist(lambda: _reschedule(returns, return_stories))
         if released:
-            self._insist(lambda: bell.ring_ready(release(released)))
+            _insist(lambda: bell.ring_ready(release(released)))
         for item in items:
             if isinstance(item, threading.Event):
                 item.set()
 
-    def _insist(self, write: Callable[[], None]) -> None:
-        """Write, waiting out any outage: an end that is not written would be a job run twice."""
-        while True:
-            try:
-                write()
-            except Exception as error:
-                connections.close_all()
-                if not is_outage(error):
-                    logger.exception("celeriac flusher: the ledger refused even to bury a job; it stays claimed")
-                    return
-                time.sleep(self._backoff.failed(error))
-            else:
-                self._backoff.recovered()
-                return
+
+def _insist(write: Callable[[], None]) -> None:
+    """Write, waiting out any outage: an end that is not written would be a job run twice."""
+    try:
+        insist("celeriac flusher", write)
+    except Exception:
+        connections.close_all()
+        logger.exception("celeriac flusher: the ledger refused even to bury a job; it stays claimed")
 
 
 def _finish(endings: Sequence[Ending], stories: Sequence[Failure]) -> None:

@@ -33,7 +33,6 @@ class Done:
     result: str | None = None
     ran: float = 0.0
     ended: float = 0.0  # time.monotonic(), set by the flusher
-    unregistered: bool = False
 
 
 def reported(job: ClaimedJob, task: Any, run: Run, retval: Any, info: Any, ran: float) -> Done:
@@ -102,7 +101,7 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
     job, run = done.job, done.run
     if run is not None and run.settled:
         return None, None
-    outcome = done.outcome or _failed(done)
+    outcome = done.outcome or Outcome(Kind.FAILED, reason=done.reason or _reason(done))
     verdict = judge(outcome, job.losses, Policy(max_losses=settings().MAX_LOSSES))
     story = None
     if done.error is not None:
@@ -123,12 +122,6 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
         ago=ago,
     )
     return ending, story if verdict.state == "dead" else None
-
-
-def _failed(done: Done) -> Outcome:
-    if done.unregistered:
-        return Outcome(Kind.UNREGISTERED)
-    return Outcome(Kind.FAILED, reason=done.reason or _reason(done))
 
 
 def _reason(done: Done) -> str:

@@ -1,6 +1,5 @@
 """The bootstep: where Celery's worker and the ledger meet."""
 
-import logging
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +15,6 @@ from celeriac.worker.claimer import Claimer
 from celeriac.worker.presence import Presence
 
 __all__ = ["LedgerStep"]
-
-logger = logging.getLogger("celeriac")
 
 
 class LedgerStep(bootsteps.StartStopStep):
