@@ -24,13 +24,14 @@ __all__ = [
     "execute",
     "explained",
     "is_postgresql",
+    "keeps_sessions",
     "poll_seconds",
     "require_tables",
     "statement",
     "writing",
 ]
 
-TABLES = ("celeriac_job", "celeriac_attempt", "celeriac_edge", "celeriac_worker", "celeriac_queue")
+TABLES = ("celeriac_job", "celeriac_attempt", "celeriac_edge", "celeriac_worker", "celeriac_lease", "celeriac_queue")
 
 
 def alias_of(using: str | None = None) -> str:
@@ -63,6 +64,15 @@ def is_postgresql(using: str | None = None) -> bool:
 def can_notify(using: str | None = None) -> bool:
     """Whether the ledger's database can ring a bell (LISTEN/NOTIFY)."""
     return _psycopg3(connection_of(using))
+
+
+def keeps_sessions(using: str | None = None) -> bool:
+    """Whether a connection of ours is one session of the server.
+
+    DISABLE_SERVER_SIDE_CURSORS is how a project tells Django of a pooler in transaction mode, which gives each
+    transaction another session.
+    """
+    return not connection_of(using).settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
 
 
 def poll_seconds(using: str | None = None) -> float:
@@ -115,11 +125,10 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
     """Run the PostgreSQL statement *name* and return its rows.
 
     For the statements a worker repeats: prepared on the connection where that is allowed, since planning a claim costs
-    as much as running it. DISABLE_SERVER_SIDE_CURSORS is how a project tells Django that a connection pooler stands
-    between, which would lose what was prepared.
+    as much as running it. A pooler between would lose what was prepared.
     """
     connection = connection_of(using)
-    if not _psycopg3(connection) or connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+    if not _psycopg3(connection) or not keeps_sessions(using):
         with connection.cursor() as cursor:
             cursor.execute(statement(name), params)
             return cursor.fetchall() if cursor.description else []

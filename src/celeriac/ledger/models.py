@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from celeriac.ledger.states import ENDED, State
 
-__all__ = ["Attempt", "Edge", "Job", "Queue", "SavedGroup", "Worker"]
+__all__ = ["Attempt", "Edge", "Job", "Lease", "Queue", "SavedGroup", "Worker"]
 
 _ENDED = sorted(ENDED)
 
@@ -25,11 +25,17 @@ class Job(models.Model):
     reason = models.CharField(max_length=40, default="", blank=True)  # why it waits, or how it ended
     attempt = models.IntegerField(default=0)  # attempts that did not succeed; Celery's `retries` while running
     losses = models.SmallIntegerField(default=0)  # attempts whose process died
+    # Was held by a worker that died whole, so nobody knows whether its body ran: from now on it runs alone, and the
+    # next such death is charged to it.
+    suspect = models.BooleanField(db_default=False)
     claim_no = models.IntegerField(default=0)  # the fence: only grows; a finishing write must name it
     waits_for = models.IntegerField(default=0)  # unfinished parents
     run_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     worker = models.UUIDField(null=True)
+    cancel = models.CharField(
+        max_length=10, db_default="", blank=True
+    )  # asked while running: "ask", or a signal's name
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -126,6 +132,13 @@ class Worker(models.Model):
     pool = models.CharField(max_length=100)
     concurrency = models.IntegerField()
     queues = models.TextField()  # JSON list
+    stuck = models.TextField(default="[]")  # JSON list: jobs past a time limit that the pool cannot enforce
+    heartbeat = models.FloatField()  # seconds between two renewals
+    # PostgreSQL only. Whether the session of the last renewal held the advisory lock, and the start of the server that
+    # took it: a lock that is gone while the same server is still up is a session that ended.
+    lock = models.BigIntegerField()
+    locked = models.BooleanField(default=False)
+    server = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 
@@ -134,6 +147,20 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hostname} (pid {self.pid})"
+
+
+class Lease(models.Model):
+    """Who leads a service that one worker does for all. No clock is in it: `number` grows with each renewal."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    holder = models.UUIDField()
+    number = models.BigIntegerField()
+
+    class Meta:
+        db_table = "celeriac_lease"
+
+    def __str__(self) -> str:
+        return f"{self.name} led by {self.holder}"
 
 
 class Queue(models.Model):

@@ -200,6 +200,7 @@ def reschedule(
                 attempt=F("attempt") + back.charge,
                 losses=F("losses") + back.loss,
                 run_at=run_at,
+                suspect=back.suspect,
                 worker=None,
                 started_at=None,
                 progress=None,

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from django.db.models import Count
 
-from celeriac.ledger.database import alias_of
+from celeriac.ledger import portable_presence
+from celeriac.ledger.database import alias_of, execute, is_postgresql
 from celeriac.ledger.models import Attempt, Edge, Job
-from celeriac.ledger.rows import ClaimedJob
+from celeriac.ledger.rows import ClaimedJob, Sighting
 from celeriac.ledger.states import ENDED, OPEN, State
 
-__all__ = ["Account", "account", "find", "held_by", "parents_of", "traceback_of"]
+__all__ = ["Account", "account", "find", "held_by", "parents_of", "sightings", "traceback_of"]
 
 
 class Account(dict[str, int]):
@@ -47,6 +48,13 @@ def held_by(worker: UUID, *, using: str | None = None) -> list[ClaimedJob]:
     """Return the jobs that the ledger says *worker* is running."""
     running = Job.objects.using(alias_of(using)).filter(worker=worker, state=State.RUNNING)
     return [ClaimedJob(*row) for row in running.values_list(*ClaimedJob._fields)]
+
+
+def sightings(*, using: str | None = None) -> list[Sighting]:
+    """Return every worker that has a row, and every one that only running jobs still name."""
+    if is_postgresql(using):
+        return [Sighting(*row) for row in execute("sightings", {}, using)]
+    return portable_presence.sightings(using=using)
 
 
 def traceback_of(id_: UUID, *, using: str | None = None) -> str | None:

@@ -4,7 +4,17 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-__all__ = ["ClaimedJob", "Ending", "Failure", "NewJob", "Return", "Settlement"]
+__all__ = [
+    "ClaimedJob",
+    "Ending",
+    "Failure",
+    "NewJob",
+    "Present",
+    "Renewal",
+    "Return",
+    "Settlement",
+    "Sighting",
+]
 
 
 class NewJob(NamedTuple):
@@ -41,6 +51,7 @@ class ClaimedJob(NamedTuple):
     claim_no: int
     run_at: datetime
     expires_at: datetime | None
+    suspect: bool = False
 
 
 class Ending(NamedTuple):
@@ -75,6 +86,7 @@ class Return(NamedTuple):
     kwargs: str | None = None
     headers: str | None = None
     expires_at: datetime | None = None
+    suspect: bool = False
 
 
 class Failure(NamedTuple):
@@ -105,3 +117,42 @@ class Settlement(NamedTuple):
     args: str = "[]"
     kwargs: str = "{}"
     headers: str = "{}"
+
+
+class Present(NamedTuple):
+    """What a worker says of itself with each renewal."""
+
+    id: UUID
+    hostname: str
+    pid: int
+    pool: str
+    concurrency: int
+    queues: str  # JSON list
+    heartbeat: float  # seconds between two renewals
+    stuck: str = "[]"  # JSON list of jobs past a time limit that the pool cannot enforce
+
+    @property
+    def lock(self) -> int:
+        """The key of the worker's advisory lock: 64 random bits, so that it meets no other's."""
+        return int.from_bytes(self.id.bytes[:8], "big", signed=True)
+
+
+class Renewal(NamedTuple):
+    """What a renewal found: whether the row had to be made, who leads, and whether a job of ours is to be cancelled."""
+
+    made: bool
+    holder: UUID | None
+    number: int
+    cancels: bool = False
+
+
+class Sighting(NamedTuple):
+    """A worker as the ledger shows it, or what only its running jobs still tell of (`seen_at` is None)."""
+
+    id: UUID
+    hostname: str = ""
+    pid: int = 0
+    heartbeat: float = 0.0
+    seen_at: datetime | None = None
+    age: float = 0.0  # seconds since seen_at, by the database's clock
+    ended: bool = False  # the session of its last renewal is gone, and the server is the same

@@ -53,6 +53,10 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
             (State.RUNNING, State.WAITING),
         }
     ),
+    "rescue": frozenset(
+        {(State.RUNNING, state) for state in (State.SCHEDULED, State.READY, State.DEAD, State.CANCELLED)}
+        | {(State.WAITING, State.READY)}
+    ),
     "finish": frozenset({(State.RUNNING, state) for state in ENDED} | {(State.WAITING, State.READY)}),
     "settle": frozenset(
         {(start, end) for start in (None, *_RESTING) for end in ENDED} | {(State.WAITING, State.READY)}

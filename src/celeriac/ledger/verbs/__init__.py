@@ -8,7 +8,10 @@
     release     running → ready, not started, no attempt   (worker)
     reschedule  running → scheduled, for another attempt   (worker)
     finish      running → succeeded, dead, cancelled       (worker)
+    rescue      running → ready, scheduled or an end       (upkeep), when the whole worker is lost
     settle      resting or nothing → an end                (results, adoption, operators)
+
+`renew` and `leave` move no job: they are a worker's heartbeat, by which `rescue` tells the lost from the living.
 
 Every verb is set-based, runs on any of the supported databases, and says what it did as an event of its own name.
 Those that write for a claim carry the fence `state = 'running' AND claim_no = …`: no row changed means "not mine any
@@ -20,7 +23,9 @@ from celeriac.ledger.verbs.expire import expire
 from celeriac.ledger.verbs.finish import Finished, finish
 from celeriac.ledger.verbs.insert import insert, insert_waiting
 from celeriac.ledger.verbs.release import release
+from celeriac.ledger.verbs.renew import leave, renew
 from celeriac.ledger.verbs.reschedule import reschedule
+from celeriac.ledger.verbs.rescue import Judged, Rescued, rescue
 from celeriac.ledger.verbs.settle import Settled, settle
 from celeriac.ledger.verbs.stage import Staged, stage
 from celeriac.ledger.verbs.unpark import UNREGISTERED, unpark
@@ -28,6 +33,8 @@ from celeriac.ledger.verbs.unpark import UNREGISTERED, unpark
 __all__ = [
     "UNREGISTERED",
     "Finished",
+    "Judged",
+    "Rescued",
     "Settled",
     "Staged",
     "claim",
@@ -35,8 +42,11 @@ __all__ = [
     "finish",
     "insert",
     "insert_waiting",
+    "leave",
     "release",
+    "renew",
     "reschedule",
+    "rescue",
     "settle",
     "stage",
     "unpark",

@@ -16,4 +16,4 @@ SET state = 'running', worker = %(worker)s, claim_no = j.claim_no + 1, started_a
 FROM due
 WHERE j.id = due.id
 RETURNING j.id, j.task, j.queue, j.priority, j.args, j.kwargs, j.headers, j.attempt, j.losses, j.claim_no,
-          j.run_at, j.expires_at
+          j.run_at, j.expires_at, j.suspect

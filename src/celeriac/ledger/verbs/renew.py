@@ -1,0 +1,33 @@
+"""renew: a worker's heartbeat. Moves no job; it is what `rescue` later judges a worker by. And its end, `leave`."""
+
+from uuid import UUID
+
+from celeriac.ledger import portable_presence
+from celeriac.ledger.database import execute, is_postgresql, keeps_sessions, writing
+from celeriac.ledger.models import Lease, Worker
+from celeriac.ledger.rows import Present, Renewal
+
+__all__ = ["UPKEEP", "leave", "renew"]
+
+#: The lease of the worker that does for all what one has to do.
+UPKEEP = "upkeep"
+
+
+def renew(present: Present, stale: int | None = None, *, using: str | None = None) -> Renewal:
+    """Write that the worker is there, and bid for the lead. One statement on PostgreSQL.
+
+    *stale* is the number of a lease that the caller has seen unchanged for too long: it may be taken over. Nothing here
+    compares times of two clocks.
+    """
+    if not is_postgresql(using):
+        return portable_presence.renew(present, stale, using=using)
+    params = {**present._asdict(), "lock": present.lock, "may_lock": keeps_sessions(using), "stale": stale}
+    [row] = execute("renew", params, using)
+    return Renewal(*row)
+
+
+def leave(worker: UUID, *, using: str | None = None) -> None:
+    """Remove the worker's row and its lease: it holds nothing any more."""
+    with writing(using) as alias:
+        Lease.objects.using(alias).filter(name=UPKEEP, holder=worker).delete()
+        Worker.objects.using(alias).filter(id=worker).delete()

@@ -1,0 +1,55 @@
+"""rescue: running → ready, scheduled, dead or cancelled, for the jobs of a worker that is lost."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from celeriac import events, faults
+from celeriac.ledger.database import connection_of, writing
+from celeriac.ledger.models import Worker
+from celeriac.ledger.queries import held_by
+from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return, Sighting
+from celeriac.ledger.verbs.finish import finish
+from celeriac.ledger.verbs.reschedule import reschedule
+
+__all__ = ["Judged", "Rescued", "rescue"]
+
+
+class Judged(NamedTuple):
+    """What is to become of a lost worker's jobs: those that get another attempt, those that end, and their stories."""
+
+    returns: Sequence[Return]
+    endings: Sequence[Ending]
+    failures: Sequence[Failure] = ()
+
+
+class Rescued(NamedTuple):
+    """What a rescue did: how many jobs it moved, the queues with work, and whether some job is due later."""
+
+    count: int
+    queues: set[str]
+    later: bool
+
+
+def rescue(lost: Sighting, judge: Callable[[list[ClaimedJob]], Judged], *, using: str | None = None) -> Rescued | None:
+    """Take the jobs of the *lost* worker from it, as *judge* decides, and remove its row; all in one transaction.
+
+    None, and nothing changed, when the worker has renewed since it was sighted, or somebody else is at it.
+    """
+    with writing(using) as alias:
+        if lost.seen_at is not None:
+            skips = connection_of(using).features.has_select_for_update_skip_locked
+            rows = Worker.objects.using(alias).select_for_update(skip_locked=skips)
+            if not rows.filter(id=lost.id, seen_at=lost.seen_at).exists():
+                return None
+        faults.point("rescue.after_lock")
+        held = held_by(lost.id, using=using)
+        judged = judge(held)
+        ending = {end.id for end in judged.endings}
+        ended = finish(judged.endings, [story for story in judged.failures if story.id in ending], using=using)
+        rest = [story for story in judged.failures if story.id not in ending]
+        moved = reschedule(judged.returns, rest, using=using)
+        Worker.objects.using(alias).filter(id=lost.id).delete()
+    queues = {queue for queue, state, _ in moved if state == "ready"}
+    rescued = Rescued(len(held), queues | set(ended.freed), any(state == "scheduled" for _, state, _ in moved))
+    events.emit("rescue", lost=lost, held=held, rescued=rescued)
+    return rescued
