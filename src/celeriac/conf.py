@@ -33,20 +33,27 @@ class Settings:
     #: How often a worker renews its presence.
     HEARTBEAT_SECONDS: float = 2.0
 
+    #: The hard time limit of a job for which neither the call, its task nor Celery's settings name one. None: no limit.
+    DEFAULT_TIME_LIMIT: float | None = None
+
+    #: How long a worker that is to stop lets running jobs go on before it interrupts them and gives them back.
+    #: Less than what sends the SIGKILL after the SIGTERM waits: Kubernetes 30 s, systemd 90 s.
+    DRAIN_SECONDS: float = 25.0
+
     #: A job whose process died this many times while running it is dead: one poison pill must not stop a fleet.
     MAX_LOSSES: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("MAX_PAYLOAD_BYTES", "CLAIM_SECONDS", "HEARTBEAT_SECONDS", "MAX_LOSSES"):
+        for name in ("MAX_PAYLOAD_BYTES", "CLAIM_SECONDS", "HEARTBEAT_SECONDS", "DRAIN_SECONDS", "MAX_LOSSES"):
             if not _positive(getattr(self, name)):
                 raise ConfigurationError(f"CELERIAC[{name!r}] must be a number above 0, not {getattr(self, name)!r}.")
         for name in ("MAX_PAYLOAD_BYTES", "MAX_LOSSES"):
             if not isinstance(getattr(self, name), int):
                 raise ConfigurationError(f"CELERIAC[{name!r}] must be a whole number, not {getattr(self, name)!r}.")
-        if self.POLL_SECONDS is not None and not _positive(self.POLL_SECONDS):
-            raise ConfigurationError(
-                f"CELERIAC['POLL_SECONDS'] must be a number above 0 or None, not {self.POLL_SECONDS!r}."
-            )
+        for name in ("POLL_SECONDS", "DEFAULT_TIME_LIMIT"):
+            value = getattr(self, name)
+            if value is not None and not _positive(value):
+                raise ConfigurationError(f"CELERIAC[{name!r}] must be a number above 0 or None, not {value!r}.")
         if not isinstance(self.DATABASE, str):
             raise ConfigurationError(f"CELERIAC['DATABASE'] must be a database alias, not {self.DATABASE!r}.")
 

@@ -94,32 +94,36 @@ def insist(service: str, write: Callable[[], T]) -> T:
 class Loop(threading.Thread):
     """A daemon thread that calls *round* until stopped, resting the seconds each call returns."""
 
-    def __init__(self, name: str, round: Callable[[], float]) -> None:  # noqa: A002 - the word for it
+    def __init__(self, name: str, round: Callable[[], float], *, cap: float = 5.0) -> None:  # noqa: A002 - the word for it
         super().__init__(name=f"celeriac-{name}", daemon=True)
         self._round = round
         self._wake = threading.Event()
         self._stopping = False
-        self._backoff = Backoff(f"celeriac {name}")
+        self._backoff = Backoff(f"celeriac {name}", cap=cap)
 
     def run(self) -> None:
+        rest = 0.0
         while not self._stopping:
-            self._wake.clear()
-            rest = self._guarded()
-            if not self._stopping:
-                self._wake.wait(rest)
+            try:
+                rest = self._round()
+                self._backoff.recovered()
+                if not self._stopping:
+                    self.pause(rest)
+            except Exception as error:
+                connections.close_all()
+                self.failed()
+                if not is_outage(error):
+                    logger.exception("%s failed; it goes on", self.name)
+                self.pause(self._backoff.failed(error) if is_outage(error) else 1.0)
         connections.close_all()
 
-    def _guarded(self) -> float:
-        try:
-            rest = self._round()
-        except Exception as error:
-            connections.close_all()
-            if not is_outage(error):
-                logger.exception("%s failed; it goes on", self.name)
-                return 1.0
-            return self._backoff.failed(error)
-        self._backoff.recovered()
-        return rest
+    def pause(self, seconds: float) -> None:
+        """Rest for *seconds*, or until `wake()`."""
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def failed(self) -> None:
+        """Note that a round failed; for services that have to know."""
 
     def wake(self) -> None:
         """End the current rest."""
@@ -128,6 +132,6 @@ class Loop(threading.Thread):
     def stop(self, timeout: float | None = 10.0) -> None:
         """Ask the loop to end after its current round and wait up to *timeout* seconds for it."""
         self._stopping = True
-        self._wake.set()
+        self.wake()
         if self.is_alive() and threading.current_thread() is not self:
             self.join(timeout)

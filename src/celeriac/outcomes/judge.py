@@ -20,6 +20,8 @@ def judge(outcome: Outcome, losses: int, policy: Policy) -> Verdict:  # noqa: PL
             return _again(policy.requeue_delay)
         case Kind.UNREGISTERED:
             return Verdict("waiting", "unregistered")
+        case Kind.ORPHANED:
+            return Verdict("ready", suspect=True)
         case Kind.LOST if losses + 1 < policy.max_losses:
             # At once the first time, since most losses are somebody else's fault (a deploy, the OOM killer); then
             # backing off, since the job itself becomes the suspect.

@@ -16,6 +16,7 @@ class Kind(Enum):
     REQUEUED = "requeued"  # raise Reject(requeue=True)
     IGNORED = "ignored"  # raise Ignore()
     LOST = "lost"  # its process died
+    ORPHANED = "orphaned"  # its whole worker died, and whether its body ran nobody knows
     TIMEOUT = "timeout"  # the hard time limit killed its process
     TERMINATED = "terminated"  # an operator's revoke killed its process
     UNREGISTERED = "unregistered"  # this worker does not know the task
@@ -48,6 +49,7 @@ class Verdict:
     charge: int = 0
     loss: int = 0
     delay: float = 0.0
+    suspect: bool = False
 
     @property
     def final(self) -> bool:

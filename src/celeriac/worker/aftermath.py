@@ -6,6 +6,7 @@ the signals. The ledger has the end already; whatever fails here costs none of i
 """
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
@@ -13,11 +14,22 @@ from celery import signals
 from celery.app.task import Context
 
 from celeriac.ledger.rows import ClaimedJob
+from celeriac.ledger.verbs import Judged
 from celeriac.worker.request import request_of
 
-__all__ = ["tell_of_death", "tell_of_revocation"]
+__all__ = ["tell"]
 
 logger = logging.getLogger("celeriac")
+
+
+def tell(app: Any, hostname: str, jobs: Iterable[ClaimedJob], judged: Judged, error: Exception) -> None:
+    """Tell of those of *jobs* that the verdicts end, all because of *error*."""
+    ended = {ending.id: ending.state for ending in judged.endings}
+    for job in jobs:
+        if ended.get(job.id) == "cancelled":
+            tell_of_revocation(app, job, hostname, error)
+        elif job.id in ended:
+            tell_of_death(app, job, hostname, error)
 
 
 def tell_of_death(app: Any, job: ClaimedJob, hostname: str, error: Exception) -> None:

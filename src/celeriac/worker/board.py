@@ -2,41 +2,128 @@
 
 The board is an anonymous shared mapping made before the pool forks. A slot is given to a claim by the parent; the
 process that runs the claim marks the job before its body starts and clears the mark after its end. When a process
-dies, the parent reads who to blame: that job and no other. One more byte tells every process to start nothing new.
+dies, the parent reads who to blame: that job and no other. The other way round the parent says what it wants of the
+claim. A head tells every process what holds for all: whether the worker drains, and until when nobody can have taken
+it for lost.
 """
 
 import mmap
+import os
 import struct
+import time
 
-__all__ = ["Board", "board"]
+__all__ = ["Board", "board", "now"]
 
-_IDLE = -1
-_SLOT = struct.Struct("=qd")  # index in the claim, time.monotonic() of its start (one clock for all on a host)
-_HEAD = 16
 SLOTS = 1024
+NOBODY = -1
+
+_HEAD = 16  # byte 0: draining; bytes 8-15: fresh_until
+_FRESH = struct.Struct("=d")
+_FRESH_AT = 8
+
+_SLOT = 32
+_MARK = struct.Struct("=qd")  # index in the claim, now() of its start
+_HALT_AT, _SHED_AT = 16, 17  # bytes
+_LATE = struct.Struct("=q")  # index of the job that is past its soft limit
+_LATE_AT = 24
+
+_TEXT = 2048  # bytes of log a slot keeps, length first
+_LENGTH = struct.Struct("=q")
+
+#: One clock for all processes of a host. It goes on while the machine sleeps, and so do the others who judge us.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def now() -> float:
+    """Return seconds of a steady clock that counts a machine's sleep."""
+    return time.clock_gettime(_CLOCK)
 
 
 class Board:
     """A fixed number of slots in shared memory. Writes are small, aligned and by one process each: no lock."""
 
     def __init__(self, slots: int = SLOTS) -> None:
-        self._memory = mmap.mmap(-1, _HEAD + slots * 16)
+        self.owner = os.getpid()
+        self._texts = _HEAD + slots * _SLOT
+        self._memory = mmap.mmap(-1, self._texts + slots * _TEXT)
         self.free = list(range(slots - 1, -1, -1))
         for slot in range(slots):
-            self.clear(slot)
+            self.give(slot)
 
-    def mark(self, slot: int, index: int, started: float) -> None:
-        """Say that job *index* of the slot's claim starts now."""
-        _SLOT.pack_into(self._memory, _HEAD + slot * 16, index, started)
+    # -- by the parent
 
-    def clear(self, slot: int) -> None:
-        """Say that no body is running in the slot."""
-        _SLOT.pack_into(self._memory, _HEAD + slot * 16, _IDLE, 0.0)
+    def give(self, slot: int) -> None:
+        """Make the slot ready for another claim."""
+        self.clear(slot)
+        at = _HEAD + slot * _SLOT
+        self._memory[at + _HALT_AT] = self._memory[at + _SHED_AT] = 0
+        self.call_time(slot, NOBODY)
 
     def running(self, slot: int) -> tuple[int, float] | None:
         """Return (index, start) of the job whose body is running in the slot, or None."""
-        index, started = _SLOT.unpack_from(self._memory, _HEAD + slot * 16)
-        return None if index == _IDLE else (index, started)
+        index, started = _MARK.unpack_from(self._memory, _HEAD + slot * _SLOT)
+        return None if index == NOBODY else (index, started)
+
+    def halt(self, slot: int) -> None:
+        """Have the claim start no further body."""
+        self._memory[_HEAD + slot * _SLOT + _HALT_AT] = 1
+
+    def shed(self, slot: int) -> bool:
+        """Whether what of the claim had not started was given back."""
+        return self._memory[_HEAD + slot * _SLOT + _SHED_AT] == 1
+
+    def call_time(self, slot: int, index: int) -> None:
+        """Say that this job of the claim is past its soft limit."""
+        _LATE.pack_into(self._memory, _HEAD + slot * _SLOT + _LATE_AT, index)
+
+    def text(self, slot: int) -> str:
+        """Return the last lines logged by the body in the slot."""
+        at = self._texts + slot * _TEXT
+        (length,) = _LENGTH.unpack_from(self._memory, at)
+        start = at + _LENGTH.size
+        return self._memory[start : start + length].decode("utf-8", "replace")
+
+    # -- by the process that runs the claim
+
+    def may_start(self, slot: int) -> bool:
+        """Whether the next body of the claim may start: nobody said otherwise, and nobody can have taken its job."""
+        return not self._memory[0] and not self._memory[_HEAD + slot * _SLOT + _HALT_AT] and now() < self.fresh_until
+
+    def mark(self, slot: int, index: int, started: float) -> None:
+        """Say that job *index* of the slot's claim starts now."""
+        _LENGTH.pack_into(self._memory, self._texts + slot * _TEXT, 0)
+        _MARK.pack_into(self._memory, _HEAD + slot * _SLOT, index, started)
+
+    def clear(self, slot: int) -> None:
+        """Say that no body is running in the slot."""
+        _MARK.pack_into(self._memory, _HEAD + slot * _SLOT, NOBODY, 0.0)
+
+    def mark_shed(self, slot: int) -> None:
+        """Say that what of the claim had not started was given back."""
+        self._memory[_HEAD + slot * _SLOT + _SHED_AT] = 1
+
+    def is_late(self, slot: int, index: int) -> bool:
+        """Whether the job was said to be past its soft limit."""
+        return bool(_LATE.unpack_from(self._memory, _HEAD + slot * _SLOT + _LATE_AT)[0] == index)
+
+    def write_text(self, slot: int, text: str) -> None:
+        """Keep the end of *text* as what the running body logged."""
+        data = text.encode("utf-8", "replace")[-(_TEXT - _LENGTH.size) :]
+        at = self._texts + slot * _TEXT
+        start = at + _LENGTH.size
+        self._memory[start : start + len(data)] = data
+        _LENGTH.pack_into(self._memory, at, len(data))
+
+    # -- for all
+
+    @property
+    def fresh_until(self) -> float:
+        """Until when, by `now()`, nobody can have taken this worker for lost. No body may start after that."""
+        return float(_FRESH.unpack_from(self._memory, _FRESH_AT)[0])
+
+    @fresh_until.setter
+    def fresh_until(self, value: float) -> None:
+        _FRESH.pack_into(self._memory, _FRESH_AT, value)
 
     @property
     def draining(self) -> bool:

@@ -3,34 +3,33 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
-from celeriac.api import payload
 from celeriac.conf import settings
 from celeriac.ledger import bell
 from celeriac.ledger.database import can_notify, connection_of, poll_seconds
 from celeriac.ledger.doorbell import Ear
 from celeriac.ledger.queries import held_by
-from celeriac.ledger.rows import ClaimedJob, Ending, Return
+from celeriac.ledger.rows import ClaimedJob, Return
 from celeriac.ledger.verbs import claim, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
-from celeriac.outcomes import Kind, Outcome, Policy, judge
-from celeriac.worker.aftermath import tell_of_death, tell_of_revocation
-from celeriac.worker.board import Board
-from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, kind_of_death
-from celeriac.worker.flusher import LONGEST
+from celeriac.worker.aftermath import tell
+from celeriac.worker.board import Board, now
+from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, Interrupted, kind_of_death
+from celeriac.worker.limits import Limits
+from celeriac.worker.losses import judge_blamed
 from celeriac.worker.pace import Pace, deal
-from celeriac.worker.story import error_json, failure
 
 __all__ = ["Claimer"]
 
 logger = logging.getLogger("celeriac")
 
-Limits = tuple[float | None, float | None]
+#: A suspect that has to wait for the one before it comes back after this many seconds.
+SUSPECT_SECONDS = 1.0
 
 
 class Claimer(threading.Thread):
@@ -43,6 +42,7 @@ class Claimer(threading.Thread):
         self.listener = bell.Listener(Ear())
         self.dispatcher = Dispatcher(worker, board, self.listener.wake)
         self.pace = Pace(settings().CLAIM_SECONDS)
+        self.limits = Limits(worker)
         self.to_terminate: dict[UUID, Any] = {}
         self._on_scheduled = on_scheduled
         self._stopping = False
@@ -58,7 +58,7 @@ class Claimer(threading.Thread):
         self.listener.wake()
 
     def run(self) -> None:
-        while not (self._stopping and not self.dispatcher.claims and not self.dispatcher.fallen):
+        while not (self._stopping and self._owes_nothing()):
             try:
                 self._round()
                 self._backoff.recovered()
@@ -73,6 +73,9 @@ class Claimer(threading.Thread):
                     self.listener.wait(1.0)
         self.listener.close()
         connections.close_all()
+
+    def _owes_nothing(self) -> bool:
+        return not (self.dispatcher.claims or self.dispatcher.fallen or self.dispatcher.to_release)
 
     # -- one round
 
@@ -90,9 +93,9 @@ class Claimer(threading.Thread):
         if time.monotonic() - self._looked >= poll:
             self._looked = time.monotonic()
             self._hot.update(dict.fromkeys(self.queues()))
-        if not self._stopping:
-            while self._hot and self.dispatcher.free:
-                self._claim_from(next(iter(self._hot)))
+        # Not while others may take us for lost: no body would start.
+        while self._hot and self.dispatcher.free and not self._stopping and now() < self.dispatcher.board.fresh_until:
+            self._claim_from(next(iter(self._hot)))
         wait = max(0.0, self._looked + poll - time.monotonic()) if not self.to_terminate else 0.02
         for channel, queue in self.listener.wait(wait, connection if self._listening else None):
             if queue == bell.SCHEDULED:
@@ -116,34 +119,24 @@ class Claimer(threading.Thread):
 
     def _dispatch(self, jobs: Sequence[ClaimedJob], free: int) -> None:
         back: list[ClaimedJob] = []
-        for limits, group in self._by_limits(jobs).items():
-            slots = min(free, self.dispatcher.free)
-            if not slots:
-                back.extend(group)
-                continue
-            soft, hard = limits
-            # A claim may have run this long before its slow job started; the flusher looks twice in CLAIM_SECONDS.
-            extra = (LONGEST + 0.5) * settings().CLAIM_SECONDS
-            for hand in deal(group, [self.pace.expect(job.task) for job in group], slots):
-                if not self.dispatcher.dispatch(hand, soft and soft + extra, hard and hard + extra):
+        if any(job.suspect for job in jobs):
+            self._dispatch_suspects([job for job in jobs if job.suspect])
+            jobs = [job for job in jobs if not job.suspect]
+            free = min(free, self.dispatcher.free)
+            back.extend(jobs if not free else ())
+        if jobs and free:
+            for hand in deal(jobs, [self.pace.expect(job.task) for job in jobs], free):
+                if not self.dispatcher.dispatch(hand, self.limits.of_all(hand)):
                     back.extend(hand)
         if back:
             bell.ring_ready(release(back))
 
-    def _by_limits(self, jobs: Sequence[ClaimedJob]) -> Mapping[Limits, list[ClaimedJob]]:
-        groups: dict[Limits, list[ClaimedJob]] = {}
-        for job in jobs:
-            groups.setdefault(self._limits(job), []).append(job)
-        return groups
-
-    def _limits(self, job: ClaimedJob) -> Limits:
-        """Return (soft, hard) seconds for a job: the call's, else the task's, else the worker's."""
-        task = self.worker.app.tasks.get(job.task)
-        soft, hard = getattr(task, "soft_time_limit", None), getattr(task, "time_limit", None)
-        if '"timelimit"' in job.headers:
-            called_hard, called_soft = payload.decode(job.headers).get("timelimit") or (None, None)
-            soft, hard = called_soft or soft, called_hard or hard
-        return soft or self.worker.soft_time_limit, hard or self.worker.time_limit
+    def _dispatch_suspects(self, suspects: Sequence[ClaimedJob]) -> None:
+        """Run suspects one after the other, in one claim at a time: see `losses`."""
+        busy = any(job.suspect for claim_ in self.dispatcher.claims for job in claim_.jobs)
+        if busy or not self.dispatcher.dispatch(suspects, self.limits.of_all(suspects), careful=True):
+            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in suspects])
+            bell.ring_ready([bell.SCHEDULED])
 
     # -- what came back
 
@@ -157,15 +150,12 @@ class Claimer(threading.Thread):
             # Kept until it is written: an outage here must not forget a claim.
             self._bring_back(self.dispatcher.fallen[0])
             self.dispatcher.fallen.popleft()
+        while self.dispatcher.to_release:
+            bell.ring_ready(release(self.dispatcher.to_release[0]))
+            self.dispatcher.to_release.popleft()
         for id_, signal in list(self.to_terminate.items()):
             if self.dispatcher.terminate(id_, signal) is not None:
                 self.to_terminate.pop(id_, None)
-
-    def _tell(self, job: ClaimedJob, state: str, error: Exception) -> None:
-        if state == "cancelled":
-            tell_of_revocation(self.worker.app, job, self.worker.hostname, error)
-        else:
-            tell_of_death(self.worker.app, job, self.worker.hostname, error)
 
     def _give_back_strays(self) -> None:
         """Release what the ledger says we run and we know nothing of."""
@@ -179,27 +169,17 @@ class Claimer(threading.Thread):
 
         Jobs of the claim that had ended are already out of our hands: the fence leaves them alone.
         """
-        mates = [job for job in fallen.jobs if job not in fallen.blamed]
-        freed = set(release(mates))
-        for job in fallen.blamed:
-            outcome = Outcome(Kind(kind_of_death(fallen.error)))
-            verdict = judge(outcome, job.losses, Policy(max_losses=settings().MAX_LOSSES))
-            story = failure(job, outcome.kind.value, fallen.error)
-            if verdict.final:
-                error = error_json(fallen.error)
-                ending = Ending(job.id, job.claim_no, verdict.state, verdict.reason, verdict.charge, verdict.loss)
-                finished = finish([ending._replace(error=error)], [story])
-                freed.update(finished.freed)
+        blamed = () if isinstance(fallen.error, Interrupted) else fallen.blamed
+        freed = set(release([job for job in fallen.jobs if job not in blamed]))
+        if blamed:
+            judged = judge_blamed(blamed, kind_of_death(fallen.error), fallen.error, fallen.evidence)
+            finished = finish(judged.endings, judged.failures if judged.endings else ())
+            moved = reschedule(judged.returns, judged.failures if judged.returns else ())
+            freed.update(finished.freed, (bell.SCHEDULED if state == "scheduled" else q for q, state, _ in moved))
+            if finished.count:
                 bell.ring_done()
-                if not finished.stale:
-                    self._tell(job, verdict.state, fallen.error)
-            else:
-                charged = Return(job.id, job.claim_no, "", verdict.charge, verdict.loss, verdict.delay)
-                reschedule([charged], [story])
-                freed.add(bell.SCHEDULED if verdict.delay else job.queue)
-            logger.error(
-                "Job %s[%s] was running when its process ended (%s): %s",
-                *(job.task, job.id, fallen.error, verdict.reason or verdict.state),
-            )
+                tell(self.worker.app, self.worker.hostname, fallen.jobs, judged, fallen.error)
+            for job in blamed:
+                logger.error("Job %s[%s] was running when its process ended: %s", job.task, job.id, fallen.error)
         self._hot.update(dict.fromkeys(freed & set(self.queues())))
         bell.ring_ready(freed)

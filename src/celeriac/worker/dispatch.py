@@ -1,10 +1,12 @@
 """Handing claims to the pool, and taking stock when a claim comes back or its process dies."""
 
 import logging
+import math
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from billiard.exceptions import Terminated, TimeLimitExceeded
@@ -13,15 +15,22 @@ from celery.exceptions import WorkerLostError
 from celery.worker import state as worker_state
 
 from celeriac.ledger.rows import ClaimedJob
-from celeriac.worker.board import Board
+from celeriac.outcomes import Kind
+from celeriac.worker import evidence
+from celeriac.worker.board import NOBODY, Board, now
 from celeriac.worker.executor import Claim, Ran, run_claim
+from celeriac.worker.limits import Limited
 
-__all__ = ["Dispatcher", "Fallen", "InFlight", "kind_of_death"]
+__all__ = ["Dispatcher", "Fallen", "InFlight", "Interrupted", "kind_of_death"]
 
 logger = logging.getLogger("celeriac")
 
 #: A dead process is certain once the supervisor joined it; the fence makes a late result harmless, so no long wait.
 LOST_SECONDS = 0.5
+
+
+class Interrupted(Exception):
+    """The worker ended the process itself, because it drains: no job's fault."""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,16 +39,25 @@ class InFlight:
 
     slot: int
     jobs: Sequence[ClaimedJob]
+    limits: Sequence[Limited] = ()  # of each job, or empty if none has any
+    shortest: float = math.inf  # of all limits
     pid: int | None = None
+    shed: bool = False  # its unstarted rest was looked after
+    called: int = NOBODY  # the job that was told of its soft limit
+    overdue: set[tuple[int, str]] = field(default_factory=set)  # limits that could not be enforced
+    ended_by: Exception | None = None  # why this worker killed its process, while which job ran
+    ended_index: int = NOBODY
+    resident: tuple[int, float] | None = None  # (KiB, when)
 
 
 @dataclass(frozen=True, slots=True)
 class Fallen:
-    """A claim whose process did not come back: who was running, and what ended it."""
+    """A claim whose process did not come back: who was running, what ended it, and what is known of it."""
 
     jobs: Sequence[ClaimedJob]
     blamed: Sequence[ClaimedJob]
     error: Exception
+    evidence: str = ""
 
 
 class Dispatcher:
@@ -51,9 +69,14 @@ class Dispatcher:
         self.claims: set[InFlight] = set()
         self.reports: deque[Ran] = deque()
         self.fallen: deque[Fallen] = deque()
+        self.to_release: deque[Sequence[ClaimedJob]] = deque()
+        self.watch: Callable[[InFlight], None] = lambda _: None
         self._wake = wake
         self._lock = threading.Lock()
-        self._recycles = hasattr(worker.pool, "terminate_job") and "prefork" in type(worker.pool).__module__
+        self.has_processes = hasattr(worker.pool, "terminate_job") and "prefork" in type(worker.pool).__module__
+        # What the pool would otherwise enforce on a whole claim, the worker's deadlines do for each job.
+        limited = worker.time_limit or worker.soft_time_limit
+        self._never = {"soft_timeout": 1e9, "timeout": 1e9} if limited and self.has_processes else {}
 
     @property
     def slots(self) -> int:
@@ -65,19 +88,23 @@ class Dispatcher:
         """How many more it could take."""
         return max(0, self.slots - len(self.claims))
 
-    def dispatch(self, jobs: Sequence[ClaimedJob], soft: float | None = None, hard: float | None = None) -> bool:
+    def dispatch(self, jobs: Sequence[ClaimedJob], limits: Sequence[Limited] = (), *, careful: bool = False) -> bool:
         """Give *jobs* to the pool as one claim; False if it takes nothing any more."""
+        shortest = min((limit for pair in limits for limit in pair if limit is not None), default=math.inf)
         with self._lock:
-            claim = InFlight(self.board.free.pop(), jobs)
+            claim = InFlight(self.board.free.pop(), jobs, limits, shortest)
             self.claims.add(claim)
-        self.board.clear(claim.slot)
+        self.board.give(claim.slot)
         given = Claim(
             claim.slot,
             list(jobs),
             self.worker.hostname,
-            (self.worker.max_tasks_per_child or 0) if self._recycles else 0,
-            (self.worker.max_memory_per_child or 0) if self._recycles else 0,
+            (self.worker.max_tasks_per_child or 0) if self.has_processes else 0,
+            (self.worker.max_memory_per_child or 0) if self.has_processes else 0,
+            careful,
         )
+        if shortest < math.inf or len(jobs) > 1:
+            self.watch(claim)
         try:
             taken = self.worker.pool.apply_async(
                 run_claim,
@@ -85,9 +112,8 @@ class Dispatcher:
                 accept_callback=lambda pid, _: setattr(claim, "pid", pid),
                 callback=lambda ran: self._returned(claim, ran),
                 error_callback=lambda einfo: self._failed(claim, einfo.exception),
-                soft_timeout=soft,
-                timeout=hard,
                 lost_worker_timeout=LOST_SECONDS,
+                **self._never,
             )
         except RuntimeError:  # a thread pool that was shut down
             taken = False
@@ -119,16 +145,22 @@ class Dispatcher:
     def _failed(self, claim: InFlight, error: BaseException) -> None:
         error = getattr(error, "exc", error)
         blamed: Sequence[ClaimedJob] = ()
-        if not _is_recycling(error):
-            running = self.board.running(claim.slot)
-            blamed = [claim.jobs[running[0]]] if running else ()
+        running = None if _is_recycling(error) else self.board.running(claim.slot)
+        if claim.ended_by is not None:
+            error = claim.ended_by
+            if running is not None and running[0] != claim.ended_index:
+                running = None  # it had only just started when we killed the process for another
+        if running is not None:
+            blamed = [claim.jobs[running[0]]]
+        log = self.board.text(claim.slot) if blamed else ""
         if self._remove(claim):
+            kib, when = claim.resident or (None, 0.0)
             lost = error if isinstance(error, Exception) else WorkerLostError(repr(error))
-            self.fallen.append(Fallen(claim.jobs, blamed, lost))
+            self.fallen.append(Fallen(claim.jobs, blamed, lost, evidence.told(claim.pid, kib, now() - when, log)))
         self._wake()
 
     def running(self) -> Iterator[tuple[InFlight, ClaimedJob, float]]:
-        """Yield (claim, job, time.monotonic() of its start) for each body that is running."""
+        """Yield (claim, job, board's now() of its start) for each body that is running."""
         for claim in tuple(self.claims):
             mark = self.board.running(claim.slot)
             if mark is not None and claim in self.claims:
@@ -142,6 +174,33 @@ class Dispatcher:
                 return True
         return None if self.holds(id_) else False
 
+    def shed(self, claim: InFlight, index: int) -> None:
+        """Have what of the claim comes after job *index* given back, if its process did not: it may be unable to."""
+        if self.board.shed(claim.slot):
+            return
+        self.board.halt(claim.slot)
+        mark = self.board.running(claim.slot)
+        if mark is not None and mark[0] == index:
+            self.to_release.append(claim.jobs[index + 1 :])
+            self._wake()
+
+    def interrupt(self, signum: Any) -> None:
+        """Send every process that has a claim *signum*, to end what it runs; nobody is to blame."""
+        for claim in tuple(self.claims):
+            if claim.pid is not None and self.has_processes:
+                mark = self.board.running(claim.slot)
+                claim.ended_by, claim.ended_index = Interrupted("The worker drains"), mark[0] if mark else NOBODY
+                try:
+                    os.kill(claim.pid, signum)
+                except ProcessLookupError:
+                    pass  # gone already; the pool will say so
+
+    def look_at_memory(self) -> None:
+        """Note what the processes that run bodies have in memory, in case one of them dies of it."""
+        for claim, _, _ in self.running():
+            if self.has_processes and claim.pid is not None and (kib := evidence.resident(claim.pid)) is not None:
+                claim.resident = kib, now()
+
     def holds(self, id_: object) -> bool:
         """Whether some claim in the pool has the job."""
         return any(job.id == id_ for claim in tuple(self.claims) for job in claim.jobs)
@@ -151,12 +210,12 @@ def _is_recycling(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code == EX_RECYCLE
 
 
-def kind_of_death(error: BaseException) -> str:
+def kind_of_death(error: BaseException) -> Kind:
     """Return the outcome kind for what ended a process."""
     if isinstance(error, TimeLimitExceeded):
-        return "timeout"
+        return Kind.TIMEOUT
     if isinstance(error, Terminated):
-        return "terminated"
+        return Kind.TERMINATED
     if not isinstance(error, WorkerLostError):
         logger.error("A claim failed outside of its jobs: %r", error)
-    return "lost"
+    return Kind.LOST

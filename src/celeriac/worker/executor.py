@@ -21,6 +21,7 @@ from celeriac.api.context import Run, running
 from celeriac.ledger.rows import ClaimedJob
 from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import board as boards
+from celeriac.worker import pool_process
 from celeriac.worker.flusher import Flusher, Unfinished, flusher
 from celeriac.worker.replace import replace
 from celeriac.worker.report import Done, reported
@@ -37,6 +38,7 @@ class Claim(NamedTuple):
     hostname: str
     max_jobs: int = 0  # recycle the process after this many jobs in its life; 0: never
     max_memory: int = 0  # recycle above this many KiB of resident memory; 0: never
+    careful: bool = False  # write each end before the next start, so that who was running can be told without us
 
 
 class Ran(NamedTuple):
@@ -58,24 +60,30 @@ def run_claim(claim: Claim) -> Ran:
     app = current_app._get_current_object()  # noqa: SLF001 - the app behind Celery's proxy
     flush = flusher()
     pending = deque(claim.jobs)
-    unfinished = flush.begin(pending)
+    unfinished = flush.begin(pending, claim.slot)
+    board = boards.board
+    guarded = pool_process.install()
     stats: dict[str, tuple[int, float]] = {}
     recycle = False
     index = 0
     try:
-        while not recycle and not (boards.board is not None and boards.board.draining):
+        while not recycle and (board is None or board.may_start(claim.slot)):
             try:
                 job = pending.popleft()
             except IndexError:
                 break
-            started = time.monotonic()
-            unfinished.started = started
-            if boards.board is not None:
-                boards.board.mark(claim.slot, index, started)
+            unfinished.started = time.monotonic()
+            if board is not None:
+                board.mark(claim.slot, index, boards.now())
+            if guarded:
+                pool_process.running.slot, pool_process.running.index = claim.slot, index
             done = run_job(app, job, claim.hostname)
-            if boards.board is not None:
-                boards.board.clear(claim.slot)
+            pool_process.running.index = boards.NOBODY
+            if board is not None:
+                board.clear(claim.slot)
             flush.put(done)
+            if claim.careful:
+                flush.wait()
             count, seconds = stats.get(job.task, (0, 0.0))
             stats[job.task] = (count + 1, seconds + done.ran)
             index += 1

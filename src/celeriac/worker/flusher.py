@@ -21,6 +21,7 @@ from celeriac.ledger import bell
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
 from celeriac.ledger.verbs import finish, release, reschedule
 from celeriac.loops import insist, is_outage, leave_signals_to_main
+from celeriac.worker import board as boards
 from celeriac.worker.report import Done, written
 from celeriac.worker.story import error_json
 
@@ -37,10 +38,11 @@ LONGEST = 2
 class Unfinished:
     """A claim in progress: what of it has not started, and when the running body did."""
 
-    __slots__ = ("begun", "pending", "released", "started")
+    __slots__ = ("begun", "pending", "released", "slot", "started")
 
-    def __init__(self, pending: deque[ClaimedJob]) -> None:
+    def __init__(self, pending: deque[ClaimedJob], slot: int) -> None:
         self.pending = pending
+        self.slot = slot
         self.begun = self.started = time.monotonic()
         self.released = 0
 
@@ -67,9 +69,9 @@ class Flusher(threading.Thread):
 
     # -- called by the thread that runs the claim
 
-    def begin(self, pending: deque[ClaimedJob]) -> Unfinished:
+    def begin(self, pending: deque[ClaimedJob], slot: int) -> Unfinished:
         """Keep an eye on a claim that starts."""
-        unfinished = Unfinished(pending)
+        unfinished = Unfinished(pending, slot)
         self._claims.add(unfinished)
         if len(pending) > 1:
             self._queue.put([])  # ends an idle rest: from now on there is something to be impatient about
@@ -119,6 +121,8 @@ class Flusher(threading.Thread):
             # One slow body, or many that were thought to be quicker.
             late = now - claim.started > self._patience or now - claim.begun > LONGEST * self._patience
             if late and (rest := claim.take_rest()):
+                if boards.board is not None:
+                    boards.board.mark_shed(claim.slot)
                 items.append(rest)
 
     def _write(self, items: Sequence[Any]) -> None:

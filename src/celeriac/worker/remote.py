@@ -17,6 +17,7 @@ from celeriac.ledger import bell
 from celeriac.ledger.ids import job_id
 from celeriac.ledger.rows import ClaimedJob, Settlement
 from celeriac.ledger.verbs import settle
+from celeriac.worker.board import now
 from celeriac.worker.claimer import Claimer
 
 __all__ = ["register"]
@@ -68,7 +69,7 @@ def _info(job: ClaimedJob, state: Any, pid: int | None, started: float | None = 
         "kwargs": payload.decode(job.kwargs),
         "type": job.task,
         "hostname": state.consumer.hostname,
-        "time_start": None if started is None else time.time() - (time.monotonic() - started),
+        "time_start": None if started is None else time.time() - (now() - started),
         "acknowledged": True,
         "delivery_info": {"exchange": "", "routing_key": job.queue, "priority": job.priority, "redelivered": False},
         "worker_pid": pid,

@@ -1,5 +1,6 @@
 """The bootstep: where Celery's worker and the ledger meet."""
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -8,10 +9,16 @@ from celery import bootsteps, signals
 from celeriac.conf import settings
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.database import alias_of, connection_of, require_tables
+from celeriac.ledger.rows import Sighting
+from celeriac.ledger.verbs import Rescued
 from celeriac.loops import Loop, is_outage
+from celeriac.upkeep.rescuer import rescuer
 from celeriac.upkeep.stager import stager
-from celeriac.worker import board, remote
+from celeriac.worker import aftermath, board, remote
 from celeriac.worker.claimer import Claimer
+from celeriac.worker.deadlines import Deadlines
+from celeriac.worker.drain import Drain
+from celeriac.worker.losses import judge_orphans, loss_of
 from celeriac.worker.presence import Presence
 
 __all__ = ["LedgerStep"]
@@ -30,6 +37,7 @@ class LedgerStep(bootsteps.StartStopStep):
         super().__init__(worker, **kwargs)
         self.id = uuid4()  # new at each start: a restarted worker never takes its old claims for its own
         self.claimer: Claimer | None = None
+        self.drain: Drain | None = None
         self.loops: list[Loop] = []
         worker.ledger = self
 
@@ -58,40 +66,60 @@ class LedgerStep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """Begin to claim."""
         upkeep = Loop("upkeep", stager(worker.app.tasks.keys))
-        self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
-        self.presence = Presence(worker, self.id, self.claimer.queues)
-        self.loops = [Loop("presence", self.presence.renew), upkeep]
-        for thread in (*self.loops, self.claimer):
+        claimer = self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
+        deadlines = Deadlines(claimer.dispatcher)
+        self.drain = Drain(claimer)
+
+        def told(cancels: bool) -> None:
+            claimer.dispatcher.look_at_memory()
+            claimer.listener.wake()  # it may have waited for a first renewal, or a late one
+
+        self.presence = Presence(worker, self.id, self.board, queues=claimer.queues, stuck=deadlines.stuck, told=told)
+        rescue = rescuer(self.presence.leads, board.now, self.presence.steady, judge_orphans, partial(_tell, worker))
+        self.loops = [deadlines, upkeep, Loop("rescue", rescue), self.presence]
+        for thread in (*self.loops, claimer):
             thread.start()
         # The consumer may take seconds to notice a SIGTERM; claiming ends with the signal itself.
         signals.worker_shutting_down.connect(self._shutting_down)
 
-    def _shutting_down(self, **_: Any) -> None:
-        self.board.draining = True
-        if self.claimer is not None:
-            self.claimer.stop()
+    def _shutting_down(self, how: str = "Warm", **_: Any) -> None:
+        if self.drain is not None:
+            self.drain.begin(hurry=how == "Cold")
 
     def stop(self, worker: Any) -> None:
-        """Drain: start nothing more, give back what has not started, wait for what runs."""
-        if self.claimer is None:
+        """Drain: start nothing more, give back what has not started, wait for what runs, but not for ever."""
+        if self.drain is None:
             return
-        self._shutting_down()
-        self.claimer.join()
+        self._begin_to_end()
+        clean = self.drain.finish()
         for loop in self.loops:
             loop.stop()
         try:
-            self.presence.leave()
+            if clean:
+                self.presence.end()
         except Exception as error:
             if not is_outage(error):
                 raise
         finally:
             connection_of().close()
 
+    def _begin_to_end(self) -> None:
+        # Without a signal, as when a test or a signal handler of the project stops the worker.
+        if self.drain is not None and not self.board.draining:
+            self.drain.begin()
+
     def terminate(self, worker: Any) -> None:
-        """Cold shutdown: claim nothing more; the pool's processes are ended with what they run."""
-        self._shutting_down()
+        """Cold shutdown: interrupt what runs, and give it back, before the pool's processes are ended."""
+        if self.drain is not None:
+            self.drain.begin(hurry=True)
+        self.stop(worker)
 
     def info(self, worker: Any) -> dict[str, Any]:
         """What `celery inspect stats` shows."""
         claims = len(self.claimer.dispatcher.claims) if self.claimer else 0
-        return {"ledger": {"worker": str(self.id), "database": alias_of(), "claims": claims}}
+        leads = self.claimer is not None and self.presence.leads()
+        return {"ledger": {"worker": str(self.id), "database": alias_of(), "claims": claims, "leads": leads}}
+
+
+def _tell(worker: Any, lost: Sighting, rescued: Rescued) -> None:
+    aftermath.tell(worker.app, lost.hostname, rescued.held, rescued.judged, loss_of(lost))

@@ -1,6 +1,6 @@
 """rescue: running → ready, scheduled, dead or cancelled, for the jobs of a worker that is lost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from celeriac import events, faults
@@ -17,17 +17,18 @@ __all__ = ["Judged", "Rescued", "rescue"]
 class Judged(NamedTuple):
     """What is to become of a lost worker's jobs: those that get another attempt, those that end, and their stories."""
 
-    returns: Sequence[Return]
-    endings: Sequence[Ending]
-    failures: Sequence[Failure] = ()
+    returns: list[Return]
+    endings: list[Ending]
+    failures: list[Failure]
 
 
 class Rescued(NamedTuple):
-    """What a rescue did: how many jobs it moved, the queues with work, and whether some job is due later."""
+    """What a rescue did: the jobs it found, the queues with work, whether some job is due later, the verdicts."""
 
-    count: int
+    held: list[ClaimedJob]
     queues: set[str]
     later: bool
+    judged: Judged
 
 
 def rescue(lost: Sighting, judge: Callable[[list[ClaimedJob]], Judged], *, using: str | None = None) -> Rescued | None:
@@ -50,6 +51,7 @@ def rescue(lost: Sighting, judge: Callable[[list[ClaimedJob]], Judged], *, using
         moved = reschedule(judged.returns, rest, using=using)
         Worker.objects.using(alias).filter(id=lost.id).delete()
     queues = {queue for queue, state, _ in moved if state == "ready"}
-    rescued = Rescued(len(held), queues | set(ended.freed), any(state == "scheduled" for _, state, _ in moved))
-    events.emit("rescue", lost=lost, held=held, rescued=rescued)
+    later = any(state == "scheduled" for _, state, _ in moved)
+    rescued = Rescued(held, queues | set(ended.freed), later, judged)
+    events.emit("rescue", lost=lost, rescued=rescued)
     return rescued

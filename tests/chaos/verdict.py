@@ -1,0 +1,127 @@
+"""What a scenario amounts to: one row, compared with the promises of the design."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+from tests.chaos import witness
+from tests.chaos.peers import End, effects
+from tests.chaos.stage import Stage
+
+
+@dataclass
+class Row:
+    """One line of the table and of `build/chaos.json`."""
+
+    scenario: str
+    peer: str
+    database: str
+    seed: int
+    jobs: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    duplicate_bodies: int = 0
+    overlaps: int = 0
+    duplicate_effects: int = 0
+    unaccounted: int = 0
+    interrupted: int = 0  # bodies whose process died within them: run again by promise
+    reruns: int = 0  # bodies that ended within a flush of a kill: run again by promise
+    reruns_per_kill: float | None = None
+    recover_seconds: float | None = None
+    ok: bool = False
+    reason: str = ""
+    skipped: str = ""
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def judge(stage: Stage, row: Row) -> Row:
+    """Fill *row* from the witnesses; the stage's workers have ended."""
+    ends = stage.peer.ends()
+    numbers = set(stage.asked)
+    atomic = {number for number, task in stage.asked.items() if task == "effect"}
+    found = witness.examine(
+        stage.runs(),
+        stage.crew.coroner.deaths,
+        frozen=stage.crew.frozen,
+        transactional=atomic,
+        outages=stage.outages,
+    )
+    row.jobs = len(numbers)
+    row.faults = dict(stage.faults)
+    row.notes = stage.notes
+    broken = list(stage.broken)
+
+    lost = {number for number in numbers if not ends.get(number, End("gone")).is_final}
+    hollow = {n for n in numbers - lost if ends[n].state == "succeeded" and n not in found.ended}
+    row.lost = len(lost | hollow)
+    states = Counter(ends[number].state if number in ends else "gone" for number in lost)
+    _say(broken, lost, f"not ended ({_told(states)})")
+    _say(broken, hollow, "succeeded without a body that ended")
+
+    row.duplicate_bodies = len(found.duplicates)
+    row.overlaps = len(found.overlaps)
+    _say(broken, found.duplicates, "run again after they had ended")
+    _say(broken, found.overlaps, "with two bodies at once")
+    row.interrupted = len(found.interrupted)
+    row.reruns = len(found.reruns)
+    if stage.crew.kills:
+        row.reruns_per_kill = round(row.reruns / stage.crew.kills, 2)
+
+    written = Counter(effects())
+    doubled = {number for number, count in written.items() if count > 1}
+    missing = {n for n in atomic - lost if ends[n].state == "succeeded" and not written[n]}
+    stray = {n for n in atomic - lost if ends[n].state != "succeeded" and written[n]}
+    row.duplicate_effects = len(doubled | missing | stray)
+    _say(broken, doubled, "atomic, with their effect twice")
+    _say(broken, missing, "atomic, succeeded without their effect")
+    _say(broken, stray, "atomic, not succeeded but with their effect")
+
+    # Each number is asked once: what the records hold beyond or below that was made up or eaten.
+    row.unaccounted = len(numbers ^ set(ends)) if stage.is_ours else len(numbers - set(ends))
+    _say(broken, range(row.unaccounted), "unaccounted for")
+    _unlike_expected(stage, ends, lost, broken)
+
+    row.recover_seconds = _recovery(stage, found)
+    if row.recover_seconds is not None:
+        row.recover_seconds = round(row.recover_seconds, 2)
+        if stage.limit is not None and row.recover_seconds > stage.limit:
+            broken.append(f"took {row.recover_seconds} s to recover, not {stage.limit:g} s")
+    row.reason = "; ".join(broken)
+    row.ok = not broken
+    return row
+
+
+def _unlike_expected(stage: Stage, ends: dict[int, End], lost: set[int], broken: list[str]) -> None:
+    unlike: Counter[str] = Counter()
+    for number in set(stage.asked) - lost:
+        wanted = stage.expected.get(number, ("succeeded", ""))
+        end = ends[number]
+        got = (end.state, end.reason) if stage.is_ours else (end.state, wanted[1] if wanted else "")
+        if wanted is not None and got != wanted:
+            unlike[
+                f"{stage.asked[number]} {' '.join(filter(None, got))} instead of {' '.join(filter(None, wanted))}"
+            ] += 1
+    broken.extend(f"{count} {what}" for what, count in unlike.items())
+
+
+def _recovery(stage: Stage, found: witness.Findings) -> float | None:
+    """Seconds; where the scenario set none, the longest from the death of a process to when its body ran again."""
+    if stage.recovery is not None:
+        return stage.recovery
+    return max((gap for number, gap in found.gaps.items() if number in stage.measured), default=None)
+
+
+def _say(broken: list[str], which: object, what: str) -> None:
+    which = list(which)
+    if which:
+        some = f" (first {min(which)})" if not isinstance(which[0], range) else ""
+        broken.append(f"{len(which)} {what}{some}")
+
+
+def _told(states: Counter[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in states.most_common())
