@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -261,3 +262,9 @@ def replace_in_atomic(self):
 
     with transaction.atomic():
         raise self.replace(add.s(3, 4))
+
+
+@shared_task
+def kill_worker():
+    """Take the whole worker along: on threads its one process, on prefork the parent too."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -39,7 +39,7 @@ def judge_blamed(jobs: Sequence[ClaimedJob], kind: Kind, error: Exception, evide
             judged.endings.append(ending._replace(error=error_json(error)))
         else:
             back = Return(job.id, job.claim_no, "", verdict.charge, verdict.loss, verdict.delay)
-            judged.returns.append(back._replace(suspect=verdict.suspect))
+            judged.returns.append(back._replace(suspect=verdict.suspect or job.suspect))
     return judged
 
 
