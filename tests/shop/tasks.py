@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -268,3 +269,14 @@ def replace_in_atomic(self):
 def kill_worker():
     """Take the whole worker along: on threads its one process, on prefork the parent too."""
     os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+@shared_task
+def stubborn(gate, path):
+    """As `hold`, but it ends for nobody."""
+    note(path, "start")
+    while not Path(gate).exists():
+        try:
+            threading.Event().wait(0.01)
+        except BaseException as error:  # noqa: BLE001 - that is the point
+            note(path, type(error).__name__)

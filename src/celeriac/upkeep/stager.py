@@ -10,14 +10,20 @@ from celeriac.ledger.verbs import expire, stage, unpark
 __all__ = ["stager"]
 
 
-def stager(registered: Callable[[], Collection[str]]) -> Callable[[], float]:
-    """Return a round for a `Loop` that stages, expires and unparks; *registered* names the tasks this worker knows."""
+def stager(registered: Callable[[], Collection[str]], leads: Callable[[], bool]) -> Callable[[], float]:
+    """Return a round for a `Loop`: the leader stages and expires for all; each worker unparks what it alone knows.
+
+    *registered* names the tasks this worker knows.
+    """
 
     def round_() -> float:
+        unparked = unpark(registered())
+        bell.ring_ready(unparked)
+        if not leads():
+            return max(1.0, poll_seconds())
         staged = stage()
         expired = expire()
-        unparked = unpark(registered())
-        bell.ring_ready({*staged.queues, *expired.freed, *unparked})
+        bell.ring_ready({*staged.queues, *expired.freed})
         if expired.ids:
             bell.ring_done()
         if BATCH in (staged.count, len(expired.ids)):

@@ -32,6 +32,12 @@ SHED = 10
 #: How soon to look again where a process has not yet said that it took its claim.
 SOON = 0.02
 
+#: A claim that no process has taken after this many seconds went down with one that was about to.
+UNTAKEN = 5.0
+
+#: The longest rest: so that giving a claim without limits to the pool need not wake this thread.
+REST = 1.0
+
 
 class Deadlines(Loop):
     """Watches the claims in the pool."""
@@ -44,8 +50,8 @@ class Deadlines(Loop):
         dispatcher.watch = self.watch
 
     def watch(self, claim: InFlight) -> None:
-        """Take note of a claim that was just given to the pool."""
-        if now() + self._patience(claim) < self._next:
+        """Take note of a claim with limits that was just given to the pool."""
+        if now() + claim.shortest < self._next:
             self.wake()
 
     def _patience(self, claim: InFlight) -> float:
@@ -54,14 +60,16 @@ class Deadlines(Loop):
     def look(self) -> float:
         """See to every claim; return the seconds until one may be due."""
         self._next = 0.0  # who comes while we look has us look again
-        rest = min((self._see_to(claim) for claim in tuple(self.dispatcher.claims)), default=math.inf)
-        rest = min(rest, 3600.0)
+        rest = min(REST, *(self._see_to(claim) for claim in tuple(self.dispatcher.claims)), REST)
         self._next = now() + rest
         return rest
 
     def _see_to(self, claim: InFlight) -> float:
         mark = self.dispatcher.board.running(claim.slot)
         if mark is None:
+            untaken = claim.pid is None and self.dispatcher.has_processes
+            if untaken and now() - claim.begun > (REST if self.dispatcher.board.draining else UNTAKEN):
+                self.dispatcher.retire(claim)
             return self._patience(claim)  # whichever body starts now is not due before
         index, started = mark
         ran = now() - started

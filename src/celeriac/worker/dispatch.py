@@ -41,6 +41,7 @@ class InFlight:
     jobs: Sequence[ClaimedJob]
     limits: Sequence[Limited] = ()  # of each job, or empty if none has any
     shortest: float = math.inf  # of all limits
+    begun: float = field(default_factory=now)
     pid: int | None = None
     shed: bool = False  # its unstarted rest was looked after
     called: int = NOBODY  # the job that was told of its soft limit
@@ -70,6 +71,7 @@ class Dispatcher:
         self.reports: deque[Ran] = deque()
         self.fallen: deque[Fallen] = deque()
         self.to_release: deque[Sequence[ClaimedJob]] = deque()
+        self.retired: set[InFlight] = set()
         self.watch: Callable[[InFlight], None] = lambda _: None
         self._wake = wake
         self._lock = threading.Lock()
@@ -103,7 +105,7 @@ class Dispatcher:
             (self.worker.max_memory_per_child or 0) if self.has_processes else 0,
             careful,
         )
-        if shortest < math.inf or len(jobs) > 1:
+        if shortest < math.inf:
             self.watch(claim)
         try:
             taken = self.worker.pool.apply_async(
@@ -125,11 +127,25 @@ class Dispatcher:
 
     def _remove(self, claim: InFlight) -> bool:
         with self._lock:
-            if claim not in self.claims:
-                return False
-            self.claims.discard(claim)
-            self.board.free.append(claim.slot)
-            return True
+            known = claim in self.claims
+            if known or claim in self.retired:
+                self.claims.discard(claim)
+                self.retired.discard(claim)
+                self.board.free.append(claim.slot)
+            return known
+
+    def retire(self, claim: InFlight) -> None:
+        """Give up a claim that no process took: the one that was about to has died, and the pool does not know.
+
+        Should it be taken after all, nothing of it starts; its slot stays its own until then.
+        """
+        self.board.halt(claim.slot)
+        with self._lock:
+            if claim in self.claims and self.board.running(claim.slot) is None:
+                self.claims.discard(claim)
+                self.retired.add(claim)
+                self.fallen.append(Fallen(claim.jobs, (), WorkerLostError("No process took the claim")))
+        self._wake()
 
     def _returned(self, claim: InFlight, ran: Any) -> None:
         if not isinstance(ran, Ran):  # threads and solo report an exception here

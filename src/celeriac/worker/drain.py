@@ -39,10 +39,10 @@ class Drain:
         self.claimer.dispatcher.board.draining = True
         self.claimer.stop()
 
-    def finish(self) -> bool:
+    def finish(self, grace: float | None = None) -> bool:
         """Wait for what runs, interrupt it when its time is up; return whether everything is back in the ledger."""
         dispatcher = self.claimer.dispatcher
-        grace = settings().DRAIN_SECONDS
+        grace = settings().DRAIN_SECONDS if grace is None else grace
         begun = now() if self._begun is None else self._begun
         if self._wait(lambda: self._hurried or now() >= begun + grace):
             return True

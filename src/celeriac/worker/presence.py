@@ -40,6 +40,7 @@ class Presence(Loop):
         queues: Callable[[], Iterable[str]],
         stuck: Callable[[], list[str]],
         told: Callable[[bool], None],
+        elected: Callable[[], None],
     ) -> None:
         self.heartbeat = settings().HEARTBEAT_SECONDS
         # An outage must not be slept through: who is not back within a heartbeat is taken for dead.
@@ -51,6 +52,7 @@ class Presence(Loop):
         self._queues = queues
         self._stuck = stuck
         self._told = told  # called after each renewal with whether jobs of ours are to be cancelled
+        self._elected = elected  # called when this worker begins to lead
         self._listener = bell.Listener()
         self._known = False
         self._steady_since: float | None = None
@@ -66,6 +68,7 @@ class Presence(Loop):
     def renew(self) -> float:
         """Write the row as of now; return the seconds until it should be written again."""
         asked = now()
+        led = self.leadership.leads(asked)
         renewal = renew(self._present(), self.leadership.stale(asked))
         answered = now()
         self.leadership.told(renewal, asked, answered)
@@ -82,6 +85,8 @@ class Presence(Loop):
             self._look_for_namesakes()
         self._known = True
         self._told(renewal.cancels)
+        if self.leads() and not led:
+            self._elected()
         return self.leadership.rest(answered, self.heartbeat - (answered - asked))
 
     def _present(self) -> Present:

@@ -21,6 +21,13 @@ class Worker(CeleryWorker):
     def _brokerless(self) -> bool:
         return str(self.app.conf.broker_url).startswith("memory://")
 
+    def wait_for_soft_shutdown(self) -> None:
+        """Interrupt what runs: after this, a cold shutdown waits for the pool, and the pool for every body."""
+        super().wait_for_soft_shutdown()
+        ledger = getattr(self, "ledger", None)
+        if ledger is not None:
+            ledger.interrupt(self.app.conf.worker_soft_shutdown_timeout)
+
     def on_start(self) -> None:
         """Say once what runs without a broker."""
         super().on_start()

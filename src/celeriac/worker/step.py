@@ -65,7 +65,7 @@ class LedgerStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin to claim."""
-        upkeep = Loop("upkeep", stager(worker.app.tasks.keys))
+        upkeep = Loop("upkeep", stager(worker.app.tasks.keys, self._leads))
         claimer = self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
         deadlines = Deadlines(claimer.dispatcher)
         self.drain = Drain(claimer)
@@ -74,13 +74,18 @@ class LedgerStep(bootsteps.StartStopStep):
             claimer.dispatcher.look_at_memory()
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
-        self.presence = Presence(worker, self.id, self.board, queues=claimer.queues, stuck=deadlines.stuck, told=told)
+        self.presence = Presence(
+            worker, self.id, self.board, queues=claimer.queues, stuck=deadlines.stuck, told=told, elected=upkeep.wake
+        )
         rescue = rescuer(self.presence.leads, board.now, self.presence.steady, judge_orphans, partial(_tell, worker))
         self.loops = [deadlines, upkeep, Loop("rescue", rescue), self.presence]
         for thread in (*self.loops, claimer):
             thread.start()
         # The consumer may take seconds to notice a SIGTERM; claiming ends with the signal itself.
         signals.worker_shutting_down.connect(self._shutting_down)
+
+    def _leads(self) -> bool:
+        return self.presence.leads()
 
     def _shutting_down(self, how: str = "Warm", **_: Any) -> None:
         if self.drain is not None:
@@ -102,6 +107,12 @@ class LedgerStep(bootsteps.StartStopStep):
                 raise
         finally:
             connection_of().close()
+
+    def interrupt(self, grace: float) -> None:
+        """Cold shutdown: let what runs go on for *grace* seconds, then interrupt it and give it back."""
+        if self.drain is not None:
+            self.drain.begin()
+            self.drain.finish(grace)
 
     def _begin_to_end(self) -> None:
         # Without a signal, as when a test or a signal handler of the project stops the worker.
