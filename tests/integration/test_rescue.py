@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from uuid import uuid4
 
 import pytest
 
@@ -84,16 +85,12 @@ def test_a_stopped_worker_is_replaced_and_comes_back(two, tmp_path):
 
 
 def test_a_worker_that_is_no_more_is_no_more_in_the_table(two):
-    for worker in two:
-        wait_until(lambda: Worker.objects.count() == 2)
+    wait_until(lambda: Worker.objects.count() == 2)
     two[0].end(grace=10)
     assert [row.hostname for row in Worker.objects.all()] == ["two@here"]
 
 
 def test_jobs_of_a_worker_without_a_row_are_rescued(two, tmp_path):
-    from uuid import uuid4
-
-    Job.objects.bulk_create([])
     result = note.apply_async((str(tmp_path / "notes"), "orphan"), countdown=3600)
     Job.objects.filter(id=result.id).update(state="running", worker=uuid4(), claim_no=1)
     [row] = ended(result, timeout=20)

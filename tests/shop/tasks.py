@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import resource
 import signal
 import sys
@@ -280,3 +282,26 @@ def stubborn(gate, path):
             threading.Event().wait(0.01)
         except BaseException as error:  # noqa: BLE001 - that is the point
             note(path, type(error).__name__)
+
+
+@shared_task
+def greedy(path):
+    """Hear of the soft limit, and go on."""
+    while True:
+        try:
+            time.sleep(0.01)
+        except SoftTimeLimitExceeded as error:
+            note(path, type(error).__name__)
+
+
+@shared_task
+def hog():
+    """Keep Python's lock: no other thread of the process runs, and no signal handler."""
+    return bool(re.fullmatch(r"(a+)+", "a" * 60 + "b"))
+
+
+@shared_task
+def kill_loudly(sig, last_words):
+    logging.getLogger("shop").warning(last_words)
+    time.sleep(0.5)
+    os.kill(os.getpid(), sig)
