@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,8 @@ from django.db.models import F
 from celeriac.ledger import queries, verbs
 from celeriac.ledger.database import clock
 from celeriac.ledger.ids import new_id
-from celeriac.ledger.models import Attempt, Job, Queue
-from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return, Settlement
+from celeriac.ledger.models import Attempt, Job, Lease, Queue, Worker
+from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Present, Renewal, Return, Settlement, Sighting
 from celeriac.ledger.states import ENDED, State
 
 WORKER = UUID("00000000-0000-4000-8000-000000000001")
@@ -26,6 +26,31 @@ def an_id() -> UUID:
 
 def a_job(**fields: Any) -> NewJob:
     return NewJob(**{"id": an_id(), "task": "shop.noop", "queue": "q", **fields})
+
+
+def a_present(id_: UUID | None = None, **fields: Any) -> Present:
+    """A worker, as it would say it."""
+    given = {
+        "hostname": "w@here",
+        "pid": 4711,
+        "pool": "prefork",
+        "concurrency": 2,
+        "queues": '["q"]',
+        "heartbeat": 2.0,
+    }
+    return Present(**{**given, "id": id_ or an_id(), **fields})
+
+
+def judged(
+    *returns: Return, endings: Sequence[Ending] = (), failures: Sequence[Failure] = ()
+) -> Callable[[list[ClaimedJob]], verbs.Judged]:
+    """A judge whose verdicts are these, whatever it is shown."""
+    return lambda held: verbs.Judged(list(returns), list(endings), list(failures))
+
+
+def all_back(held: list[ClaimedJob]) -> verbs.Judged:
+    """The mildest judge: everything runs again, uncharged."""
+    return verbs.Judged([back(job) for job in held], [], [])
 
 
 def ending(job: ClaimedJob, state: str = State.SUCCEEDED, **fields: Any) -> Ending:
@@ -82,7 +107,31 @@ class Ledger:
     def settle(self, *settlements: Settlement) -> verbs.Settled:
         return verbs.settle(settlements, using=self.alias)
 
+    def renew(self, present: Present, stale: int | None = None) -> Renewal:
+        return verbs.renew(present, stale, using=self.alias)
+
+    def leave(self, worker: UUID) -> None:
+        verbs.leave(worker, using=self.alias)
+
+    def rescue(self, lost: Sighting, judge: Any = all_back) -> verbs.Rescued | None:
+        return verbs.rescue(lost, judge, using=self.alias)
+
     # -- what is in it
+
+    def sightings(self) -> dict[UUID, Sighting]:
+        return {sighting.id: sighting for sighting in queries.sightings(using=self.alias)}
+
+    @property
+    def workers(self) -> Any:
+        return Worker.objects.using(self.alias)
+
+    @property
+    def lease(self) -> tuple[UUID, int] | None:
+        return Lease.objects.using(self.alias).filter(name="upkeep").values_list("holder", "number").first()
+
+    def not_seen_for(self, worker: UUID, seconds: float) -> None:
+        """Let a worker's last renewal have been so long ago."""
+        assert self.workers.filter(id=worker).update(seen_at=F("seen_at") - timedelta(seconds=seconds)) == 1
 
     @property
     def jobs(self) -> Any:

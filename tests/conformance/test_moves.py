@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from celeriac import events
-from celeriac.ledger.rows import ClaimedJob, Settlement
+from celeriac.ledger.rows import ClaimedJob, Settlement, Sighting
 from celeriac.ledger.states import ENDED, MOVES, OPEN, State
-from tests.ledger_helpers import HOUR, Ledger, a_job, back, ending, stale
+from celeriac.ledger.verbs import Judged
+from tests.ledger_helpers import HOUR, WORKER, Ledger, a_job, back, ending, stale
 
 STARTS = (None, *State)
 Move = tuple[str | None, str]
@@ -33,6 +34,17 @@ def settled(state: str, **fields: Any) -> Act:
     return lambda ledger, job: ledger.settle(Settlement(job.id, state, **fields))
 
 
+def rescued(**fields: Any) -> Act:
+    """The worker of all claims here is lost, and its jobs go back."""
+    judge = lambda held: Judged([back(job, **fields) for job in held], [], [])  # noqa: E731
+    return lambda ledger, _: ledger.rescue(Sighting(WORKER), judge)
+
+
+def rescued_to(state: str) -> Act:
+    judge = lambda held: Judged([], [ending(job, state) for job in held], [])  # noqa: E731
+    return lambda ledger, _: ledger.rescue(Sighting(WORKER), judge)
+
+
 ACTS: dict[str, list[Act]] = {
     "insert": [again(), again(delay=HOUR), again(waits_for=1), again(reason="event")],
     "stage": [lambda ledger, job: ledger.stage()],
@@ -41,6 +53,7 @@ ACTS: dict[str, list[Act]] = {
     "claim": [lambda ledger, job: ledger.claim()],
     "release": [lambda ledger, job: ledger.release(stale(job)), lambda ledger, job: ledger.release(job)],
     "reschedule": [returned(), returned(delay=HOUR), returned(reason="event", charge=1)],
+    "rescue": [rescued(), rescued(delay=HOUR), rescued_to(State.DEAD), rescued_to(State.CANCELLED)],
     "finish": [ended(state, of) for state in sorted(ENDED) for of in (stale, lambda job: job)],
     "settle": [settled(state, **named) for state in sorted(ENDED) for named in ({}, {"task": "shop.noop"})],
 }
@@ -127,4 +140,6 @@ def test_an_end_is_the_end():
 
 def test_only_claim_leads_to_running_and_only_fenced_verbs_away():
     assert {verb for verb, (_, to) in all_moves() if to == State.RUNNING} == {"claim"}
-    assert {verb for verb, (start, _) in all_moves() if start == State.RUNNING} == {"release", "reschedule", "finish"}
+    assert {verb for verb, (start, _) in all_moves() if start == State.RUNNING} == {
+        *("release", "reschedule", "finish", "rescue")
+    }
