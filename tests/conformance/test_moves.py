@@ -42,6 +42,7 @@ ACTS: dict[str, list[Act]] = {
     "release": [lambda ledger, job: ledger.release(stale(job)), lambda ledger, job: ledger.release(job)],
     "reschedule": [returned(), returned(delay=HOUR), returned(reason="event", charge=1)],
     "finish": [ended(state, of) for state in sorted(ENDED) for of in (stale, lambda job: job)],
+    "cancel": [lambda ledger, job: ledger.cancel(job, signal="SIGTERM"), lambda ledger, job: ledger.cancel(job)],
     "settle": [settled(state, **named) for state in sorted(ENDED) for named in ({}, {"task": "shop.noop"})],
 }
 

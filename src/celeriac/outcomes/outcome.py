@@ -18,6 +18,7 @@ class Kind(Enum):
     LOST = "lost"  # its process died
     TIMEOUT = "timeout"  # the hard time limit killed its process
     TERMINATED = "terminated"  # an operator's revoke killed its process
+    REVOKED = "revoked"  # somebody asked to cancel it before its body began, or before it asked to run again
     UNREGISTERED = "unregistered"  # this worker does not know the task
 
 

@@ -3,6 +3,8 @@
 The board is an anonymous shared mapping made before the pool forks. A slot is given to a claim by the parent; the
 process that runs the claim marks the job before its body starts and clears the mark after its end. When a process
 dies, the parent reads who to blame: that job and no other. One more byte tells every process to start nothing new.
+A second mapping says the other way which jobs of each claim somebody asked to cancel: a byte a job, written by the
+parent, so that a body may look as often as it likes.
 """
 
 import mmap
@@ -14,6 +16,8 @@ _IDLE = -1
 _SLOT = struct.Struct("=qd")  # index in the claim, time.monotonic() of its start (one clock for all on a host)
 _HEAD = 16
 SLOTS = 1024
+#: The largest claim: a byte a job, a page a slot. Memory that nobody writes to costs nothing.
+JOBS = 4096
 
 
 class Board:
@@ -21,6 +25,7 @@ class Board:
 
     def __init__(self, slots: int = SLOTS) -> None:
         self._memory = mmap.mmap(-1, _HEAD + slots * 16)
+        self._cancels = mmap.mmap(-1, slots * JOBS)
         self.free = list(range(slots - 1, -1, -1))
         for slot in range(slots):
             self.clear(slot)
@@ -37,6 +42,18 @@ class Board:
         """Return (index, start) of the job whose body is running in the slot, or None."""
         index, started = _SLOT.unpack_from(self._memory, _HEAD + slot * 16)
         return None if index == _IDLE else (index, started)
+
+    def cancel(self, slot: int, index: int) -> None:
+        """Say that job *index* of the slot's claim is to be cancelled."""
+        self._cancels[slot * JOBS + index] = 1
+
+    def cancelled(self, slot: int, index: int) -> bool:
+        """Whether job *index* of the slot's claim is to be cancelled."""
+        return self._cancels[slot * JOBS + index] == 1
+
+    def forget_cancels(self, slot: int, jobs: int) -> None:
+        """Begin a claim of so many jobs: nobody asked to cancel any of them."""
+        self._cancels[slot * JOBS : slot * JOBS + jobs] = bytes(jobs)
 
     @property
     def draining(self) -> bool:

@@ -53,7 +53,10 @@ class Dispatcher:
         self.fallen: deque[Fallen] = deque()
         self._wake = wake
         self._lock = threading.Lock()
-        self._recycles = hasattr(worker.pool, "terminate_job") and "prefork" in type(worker.pool).__module__
+        pool = type(worker.pool).__module__
+        self._recycles = hasattr(worker.pool, "terminate_job") and "prefork" in pool
+        #: Whether a claim is run by the thread that dispatches it.
+        self.blocks = pool.endswith("solo")
 
     @property
     def slots(self) -> int:
@@ -69,6 +72,7 @@ class Dispatcher:
         """Give *jobs* to the pool as one claim; False if it takes nothing any more."""
         with self._lock:
             claim = InFlight(self.board.free.pop(), jobs)
+            self.board.forget_cancels(claim.slot, len(jobs))
             self.claims.add(claim)
         self.board.clear(claim.slot)
         given = Claim(
@@ -121,7 +125,9 @@ class Dispatcher:
         blamed: Sequence[ClaimedJob] = ()
         if not _is_recycling(error):
             running = self.board.running(claim.slot)
-            blamed = [claim.jobs[running[0]]] if running else ()
+            # Whom the signal was for had ended meanwhile: the next job of its claim is not to blame.
+            missed = running and isinstance(error, Terminated) and not self.board.cancelled(claim.slot, running[0])
+            blamed = [claim.jobs[running[0]]] if running and not missed else ()
         if self._remove(claim):
             lost = error if isinstance(error, Exception) else WorkerLostError(repr(error))
             self.fallen.append(Fallen(claim.jobs, blamed, lost))
@@ -134,17 +140,36 @@ class Dispatcher:
             if mark is not None and claim in self.claims:
                 yield claim, claim.jobs[mark[0]], mark[1]
 
-    def terminate(self, id_: object, signal: Any) -> bool | None:
-        """End the process that runs job *id_*: True if done, None if the job has not started, False if not here."""
-        for claim, job, _ in self.running():
-            if job.id == id_ and claim.pid is not None:
-                self.worker.pool.terminate_job(claim.pid, signal)
-                return True
-        return None if self.holds(id_) else False
+    def cancel(self, id_: object) -> None:
+        """Mark the job on the board, if some claim in the pool has it: its body sees that, or does not begin."""
+        with self._lock:  # against a dispatch that gives the slot to another claim
+            for claim in self.claims:
+                for index, job in enumerate(claim.jobs):
+                    if job.id == id_:
+                        self.board.cancel(claim.slot, index)
 
-    def holds(self, id_: object) -> bool:
-        """Whether some claim in the pool has the job."""
-        return any(job.id == id_ for claim in tuple(self.claims) for job in claim.jobs)
+    def terminate(self, id_: object, signal: Any) -> bool | None:
+        """End the process that runs job *id_*, which is marked.
+
+        True if done, None if it may be about to run, False if it will not run here any more.
+        """
+        for claim in tuple(self.claims):
+            index = next((index for index, job in enumerate(claim.jobs) if job.id == id_), None)
+            if index is None:
+                continue
+            mark = self.board.running(claim.slot)
+            if mark is None or claim.pid is None:
+                return None
+            if mark[0] != index:
+                return False  # it has ended, or will find its mark
+            self.worker.pool.terminate_job(claim.pid, signal)
+            return True
+        return False
+
+    @property
+    def terminates(self) -> bool:
+        """Whether this pool can end one body from outside."""
+        return self._recycles
 
 
 def _is_recycling(error: BaseException) -> bool:

@@ -9,6 +9,8 @@ import resource
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from billiard.common import terminate_handler_fired
@@ -72,7 +74,12 @@ def run_claim(claim: Claim) -> Ran:
             unfinished.started = started
             if boards.board is not None:
                 boards.board.mark(claim.slot, index, started)
-            done = run_job(app, job, claim.hostname)
+            cancelled = _never if boards.board is None else partial(boards.board.cancelled, claim.slot, index)
+            # After the mark: whoever cancels looks at it to know whether the body has begun.
+            if cancelled():
+                done = Done(job, outcome=Outcome(Kind.REVOKED, charge=0))
+            else:
+                done = run_job(app, job, claim.hostname, cancelled)
             if boards.board is not None:
                 boards.board.clear(claim.slot)
             flush.put(done)
@@ -87,6 +94,10 @@ def run_claim(claim: Claim) -> Ran:
         # The status billiard's own limits end with: the parent replaces the process without calling it a failure.
         sys.exit(EX_RECYCLE)
     return Ran(stats, released)
+
+
+def _never() -> bool:
+    return False
 
 
 def _leave(flush: Flusher, unfinished: Unfinished) -> int:
@@ -113,7 +124,7 @@ def _new_life() -> None:
 os.register_at_fork(after_in_child=_new_life)
 
 
-def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
+def run_job(app: Any, job: ClaimedJob, hostname: str, cancelled: Callable[[], bool] = _never) -> Done:
     """Run one job and return how it ended. Only the death of the process escapes."""
     task = app.tasks.get(job.task)
     if task is None:
@@ -126,7 +137,7 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
         # The consumer builds the tracers once the broker answers; jobs do not wait for it. Looked up on the module,
         # where tracing libraries put theirs.
         task.__trace__ = trace.build_tracer(task.name, task, app.loader, hostname, app=app)
-    run = Run(task_id, job)
+    run = Run(task_id, job, cancelled)
     token = running.set(run)
     faults.point("executor.before_body")
     started = time.monotonic()
@@ -141,6 +152,8 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
         running.reset(token)
     ran = time.monotonic() - started
     faults.point("executor.after_body")
+    if run.replacement is not None and cancelled():
+        return Done(job, task, run, outcome=Outcome(Kind.REVOKED, charge=0), ran=ran)
     if run.replacement is not None:
         try:
             replace(run, request["root_id"])

@@ -61,6 +61,8 @@ class LedgerStep(bootsteps.StartStopStep):
         self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
         self.presence = Presence(worker, self.id, self.claimer.queues)
         self.loops = [Loop("presence", self.presence.renew), upkeep]
+        if self.claimer.dispatcher.blocks:
+            self.loops.append(Loop("cancels", self.claimer.mark_cancels_while_blocked))
         for thread in (*self.loops, self.claimer):
             thread.start()
         # The consumer may take seconds to notice a SIGTERM; claiming ends with the signal itself.
