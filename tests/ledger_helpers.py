@@ -104,6 +104,9 @@ class Ledger:
     def expire(self, limit: int = 1000) -> verbs.Settled:
         return verbs.expire(limit, using=self.alias)
 
+    def cancel(self, *jobs: Any, **how: Any) -> verbs.Cancelled:
+        return verbs.cancel([getattr(job, "id", job) for job in jobs], **how, using=self.alias)
+
     def settle(self, *settlements: Settlement) -> verbs.Settled:
         return verbs.settle(settlements, using=self.alias)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import states as celery_states
 from celery.backends.base import BaseBackend
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeout
 from celery.result import GroupResult, result_from_tuple
 from django.utils import timezone
@@ -126,6 +126,8 @@ class LedgerBackend(BaseBackend):
             status, result = said["state"], said["meta"]
         elif job.error is not None and status in self.EXCEPTION_STATES:
             result = payload.decode(job.error)
+        elif status == celery_states.REVOKED:
+            result = TaskRevokedError(job.reason)
         failed = status in self.EXCEPTION_STATES
         meta: dict[str, Any] = self.meta_from_decoded(
             {

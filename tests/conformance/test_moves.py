@@ -55,6 +55,7 @@ ACTS: dict[str, list[Act]] = {
     "reschedule": [returned(), returned(delay=HOUR), returned(reason="event", charge=1)],
     "rescue": [rescued(), rescued(delay=HOUR), rescued_to(State.DEAD), rescued_to(State.CANCELLED)],
     "finish": [ended(state, of) for state in sorted(ENDED) for of in (stale, lambda job: job)],
+    "cancel": [lambda ledger, job: ledger.cancel(job, signal="SIGTERM"), lambda ledger, job: ledger.cancel(job)],
     "settle": [settled(state, **named) for state in sorted(ENDED) for named in ({}, {"task": "shop.noop"})],
 }
 

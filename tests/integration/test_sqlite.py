@@ -9,7 +9,7 @@ from django.db import transaction
 from celeriac.ledger.models import Job
 from tests.integration.looking import attempts, ended, job, lines, started
 from tests.shop.celery import app
-from tests.shop.tasks import add, fail, flaky, hold, noop, note, replace, total
+from tests.shop.tasks import add, fail, flaky, hold, noop, note, replace, total, until_cancelled
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -87,3 +87,12 @@ def test_a_warm_shutdown_leaves_nothing_running(celery_worker_process, tmp_path)
     assert {row.state for row in ended(*results, alias="lite", timeout=30)} == {"succeeded"}
     assert {row.attempt for row in ended(*results, alias="lite")} == {0}
     wait_until(lambda: not Job.objects.using("lite").filter(state="running").exists())
+
+
+def test_what_runs_and_what_rests_is_revoked(tmp_path):
+    running, later = until_cancelled.delay(str(tmp_path / "notes")), noop.apply_async(countdown=3600)
+    wait_until(lambda: lines(tmp_path / "notes"))
+    later.revoke()
+    running.revoke()
+    assert job(later, "lite").state == "cancelled"
+    assert running.get(timeout=10) == "stopped"

@@ -305,3 +305,28 @@ def kill_loudly(sig, last_words):
     logging.getLogger("shop").warning(last_words)
     time.sleep(0.5)
     os.kill(os.getpid(), sig)
+
+
+# -- what looks whether it was cancelled
+
+
+@shared_task(bind=True)
+def until_cancelled(self, path, then="return"):
+    """Run until somebody asks to cancel it; then return, fail, agree, or ask for another attempt."""
+    note(path, f"start {self.request.retries}")
+    deadline = time.monotonic() + 50
+    while not self.cancelled():
+        if time.monotonic() > deadline:
+            raise TimeoutError(path)
+        time.sleep(0.005)
+    note(path, "seen")
+    if then == "retry":
+        raise self.retry(countdown=0, exc=ConnectionError("not done"))
+    if then == "replace":
+        raise self.replace(noop.s("in its place"))
+    if then == "fail":
+        raise ValueError("half done")
+    if then == "ignore":
+        self.update_state(state="REVOKED")
+        raise Ignore
+    return "stopped"

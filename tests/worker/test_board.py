@@ -112,6 +112,21 @@ def test_draining_reaches_children_that_were_there_before(fork):
     os.close(write)
 
 
+def test_a_child_sees_what_is_cancelled_while_it_runs(fork):
+    board = Board(2)
+    read, write = os.pipe()
+
+    def watch():
+        signal.signal(signal.SIGUSR1, lambda *_: os.write(write, bytes(board.cancelled(1, n) for n in range(3))))
+
+    pid = fork(watch)
+    board.cancel(1, 2)
+    os.kill(pid, signal.SIGUSR1)
+    assert os.read(read, 3) == b"\0\0\1"
+    os.close(read)
+    os.close(write)
+
+
 def test_install_makes_the_processs_board(monkeypatch):
     monkeypatch.setattr(boards, "board", None)
     assert boards.install() is boards.board

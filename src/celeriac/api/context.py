@@ -1,5 +1,6 @@
 """The job that this thread is running, if any: where the engine, the result backend and the API meet during a body."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ class Run:
 
     task_id: str
     job: ClaimedJob
+    #: Whether somebody has asked to cancel it by now: a look at memory, as often as one likes.
+    cancelled: Callable[[], bool]
     #: The job as a retry asked for it again; becomes a state change of this row, never a new message.
     again: NewJob | None = None
     #: Its result as JSON, encoded inside Celery's tracer so that a failure to encode is a failure of the task.

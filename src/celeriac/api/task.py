@@ -36,6 +36,15 @@ class Task(DjangoTask):
         """Do as `apply_async()` without blocking the event loop."""
         return await sync_to_async(self.apply_async, thread_sensitive=True)(args, kwargs, **options)
 
+    def cancelled(self) -> bool:
+        """Whether somebody asked to cancel the job that this thread is running (`AsyncResult.revoke()`).
+
+        Costs no query: a body may ask in each turn of its loop. It then cleans up and returns, or raises; that end
+        stands. Outside of a job's run False.
+        """
+        run = current_run()
+        return run is not None and run.cancelled()
+
     def on_replace(self, sig: Any) -> Any:
         """Have *sig* take this job's place once the body has left, and any transaction of its with it."""
         run = current_run(self.request.id)

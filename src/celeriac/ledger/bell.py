@@ -9,13 +9,11 @@ Where the database cannot notify, only the door bell rings (`doorbell`), and who
 
 import atexit
 import os
-import select
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -23,10 +21,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from celeriac import faults
 from celeriac.ledger import doorbell
 from celeriac.ledger.database import alias_of, can_notify, poll_seconds
-from celeriac.ledger.doorbell import Ear
+from celeriac.ledger.listener import READY, Listener
 from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 
 __all__ = [
+    "CANCEL",
     "READY",
     "SCHEDULED",
     "Listener",
@@ -38,11 +37,13 @@ __all__ = [
     "wait_for_end",
 ]
 
-READY = "celeriac_ready"  # payload: the queue
 DONE = "celeriac_done"
 
 #: In place of a queue's name: a job was scheduled, so whoever stages may have to look earlier than planned.
 SCHEDULED = "\x01scheduled"
+
+#: In place of a queue's name: somebody asked to cancel a job that runs.
+CANCEL = "\x01cancel"
 
 #: The thread gives its connection back after this many seconds without a ring or a waiter.
 IDLE_SECONDS = 5.0
@@ -51,74 +52,6 @@ IDLE_SECONDS = 5.0
 #: When a worker on this host has heard the door bell, the NOTIFY for the others may gather company: it would take the
 #: processor from that worker's claim.
 GATHER_SECONDS = 0.005
-
-
-class Listener:
-    """Waits on a connection's notifications, the door bell, and `wake()` from other threads of the process."""
-
-    def __init__(self, ear: Ear | None = None) -> None:
-        self._ear = ear
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        self._woken = False
-        self._overheard: list[tuple[str, str]] = []
-
-    def listen(self, connection: BaseDatabaseWrapper, *channels: str) -> None:
-        """Start listening on *connection*, which the calling thread owns."""
-        connection.ensure_connection()
-        # What arrives while a statement runs on the connection is read by psycopg, and told to handlers only.
-        connection.connection.add_notify_handler(lambda note: self._overheard.append((note.channel, note.payload)))
-        with connection.cursor() as cursor:
-            for channel in channels:
-                cursor.execute(f"LISTEN {channel}")
-
-    def wake(self) -> None:
-        """End a wait from any thread; cheap when somebody already did."""
-        if not self._woken:
-            self._woken = True
-            try:
-                os.write(self._write, b"\0")
-            except BlockingIOError:
-                pass  # the pipe is full of wake-ups already
-
-    def wait(self, timeout: float, connection: BaseDatabaseWrapper | None = None) -> list[tuple[str, str]]:
-        """Wait up to *timeout* seconds; return the (channel, payload) pairs that rang."""
-        pgconn = None if connection is None or connection.connection is None else connection.connection.pgconn
-        rung = _rung(pgconn) if pgconn is not None else []
-        rung, self._overheard = self._overheard + rung, []
-        if rung:
-            timeout = 0.0
-        sources: list[Any] = [self._read] if pgconn is None else [self._read, pgconn.socket]
-        door = self._ear.socket if self._ear is not None else None
-        sources.extend([door] if door is not None else [])
-        readable, _, _ = select.select(sources, [], [], max(0.0, timeout))
-        if self._read in readable:
-            # In this order: a wake-up between the two is seen by whoever we return to, one after them writes again.
-            os.read(self._read, 4096)
-            self._woken = False
-        if self._ear is not None and door in readable:
-            rung += [(READY, payload) for payload in self._ear.heard()]
-        if connection is not None and pgconn is not None and pgconn.socket in readable:
-            with connection.wrap_database_errors:  # Django's names for an outage, as everywhere else
-                pgconn.consume_input()
-            rung += _rung(pgconn)
-        return rung
-
-    def close(self) -> None:
-        """Close the pipe and the door; a wake-up after that is nothing."""
-        self._woken = True
-        if self._ear is not None:
-            self._ear.close()
-        os.close(self._read)
-        os.close(self._write)
-
-
-def _rung(pgconn: Any) -> list[tuple[str, str]]:
-    rung = []
-    while (note := pgconn.notifies()) is not None:
-        rung.append((note.relname.decode(), note.extra.decode()))
-    return rung
 
 
 class _Ringer(threading.Thread):
@@ -252,9 +185,12 @@ def ring_ready(queues: Iterable[str], *, using: str | None = None) -> None:
             ringer.ring(READY, queue, at_once=not near)
 
 
-def ring_on_commit(queues: Iterable[str], *, using: str | None = None) -> None:
-    """Ring once the transaction open on the ledger's connection, if any, has committed."""
-    transaction.on_commit(partial(ring_ready, tuple(queues), using=using), using=alias_of(using), robust=True)
+def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: str | None = None) -> None:
+    """Ring once the transaction open on the ledger's connection, if any, has committed; *done*: jobs ended in it."""
+    alias = alias_of(using)
+    transaction.on_commit(partial(ring_ready, tuple(queues), using=using), using=alias, robust=True)
+    if done:
+        transaction.on_commit(partial(ring_done, using=using), using=alias, robust=True)
 
 
 def ring_done(*, using: str | None = None) -> None:

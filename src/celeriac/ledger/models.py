@@ -33,9 +33,8 @@ class Job(models.Model):
     run_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     worker = models.UUIDField(null=True)
-    cancel = models.CharField(
-        max_length=10, db_default="", blank=True
-    )  # asked while running: "ask", or a signal's name
+    # Asked while running: "ask", or the name of the signal that shall end its process. Such a job never runs again.
+    cancel = models.CharField(max_length=10, db_default="", blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -77,6 +76,11 @@ class Job(models.Model):
                 fields=["expires_at"],
                 name="celeriac_job_expire",
                 condition=Q(expires_at__isnull=False, state__in=["waiting", "scheduled", "ready"]),
+            ),
+            models.Index(
+                fields=["cancel"],
+                name="celeriac_job_cancel",
+                condition=Q(cancel__gt="", state__in=["waiting", "scheduled", "ready"]),
             ),
             models.Index(fields=["finished_at"], name="celeriac_job_dead", condition=Q(state="dead")),
         ]

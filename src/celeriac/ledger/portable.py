@@ -16,10 +16,21 @@ from django.utils import timezone
 
 from celeriac.ledger.database import alias_of, clock, connection_of, writing
 from celeriac.ledger.models import Attempt, Edge, Job, Queue
-from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return, Settlement
+from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return
 from celeriac.ledger.states import State
 
-__all__ = ["claim", "expiring", "finish", "insert", "release", "reschedule", "settle", "stage", "unpark"]
+__all__ = [
+    "RESTING",
+    "claim",
+    "count_down",
+    "finish",
+    "insert",
+    "locked",
+    "release",
+    "reschedule",
+    "stage",
+    "unpark",
+]
 
 #: SQLite takes no more than 32,766 values in a statement, and a longer transaction holds its one write lock.
 MOST = 5000
@@ -34,7 +45,7 @@ def stored(when: datetime | None) -> datetime | None:
     return timezone.make_naive(when) if when.tzinfo else timezone.make_aware(when)
 
 
-def _locked(rows: QuerySet[Job], using: str | None) -> QuerySet[Job]:
+def locked(rows: QuerySet[Job], using: str | None) -> QuerySet[Job]:
     features = connection_of(using).features
     return rows.select_for_update(skip_locked=True) if features.has_select_for_update_skip_locked else rows
 
@@ -89,8 +100,8 @@ def claim(worker: UUID, queue: str, limit: int, *, using: str | None = None) -> 
         return []
     with writing(using) as alias:
         now = clock(using)
-        fresh = ready.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
-        ids = list(_locked(fresh, using).order_by("-priority", "run_at", "id").values_list("id", flat=True)[:limit])
+        fresh = ready.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), cancel="")
+        ids = list(locked(fresh, using).order_by("-priority", "run_at", "id").values_list("id", flat=True)[:limit])
         held = Job.objects.using(alias).filter(id__in=ids)
         held.update(state=State.RUNNING, worker=worker, claim_no=F("claim_no") + 1, started_at=now)
         return [ClaimedJob(*row) for row in held.values_list(*ClaimedJob._fields)]
@@ -136,10 +147,10 @@ def finish(
             )
             if moved:
                 finished.append(end.id)
-        return len(finished), _count_down(finished, alias)
+        return len(finished), count_down(finished, alias)
 
 
-def _count_down(ended: Collection[UUID], alias: str) -> list[str]:
+def count_down(ended: Collection[UUID], alias: str) -> list[str]:
     """Count down what waits for the *ended* jobs; return the queues of those that became ready."""
     freed: set[str] = set()
     if not ended:
@@ -223,7 +234,7 @@ def stage(limit: int, *, using: str | None = None) -> tuple[int, list[str], floa
 
 
 def _make_ready(rows: QuerySet[Job], limit: int, using: str | None) -> tuple[int, list[str]]:
-    chosen = list(_locked(rows, using).values_list("id", "queue")[:limit])
+    chosen = list(locked(rows, using).values_list("id", "queue")[:limit])
     held = Job.objects.using(alias_of(using)).filter(id__in=[id_ for id_, _ in chosen])
     held.update(state=State.READY, reason="")
     return len(chosen), [queue for _, queue in chosen]
@@ -237,47 +248,3 @@ def unpark(tasks: Collection[str], limit: int, *, using: str | None = None) -> d
         return {}
     with writing(using):
         return dict(Counter(_make_ready(parked, limit, using)[1]))
-
-
-def anything_expired(*, using: str | None = None) -> bool:
-    return _expired(using).exists()
-
-
-def _expired(using: str | None) -> QuerySet[Job]:
-    return Job.objects.using(alias_of(using)).filter(expires_at__lte=clock(using), state__in=RESTING)
-
-
-def expiring(limit: int, *, using: str | None = None) -> list[UUID]:
-    rows = _locked(_expired(using).order_by("expires_at"), using)
-    return list(rows.values_list("id", flat=True)[:limit])
-
-
-def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> tuple[list[UUID], list[str]]:
-    settled: list[UUID] = []
-    with writing(using) as alias:
-        now = clock(using)
-        jobs = Job.objects.using(alias)
-        for end in settlements:
-            kept = {f: getattr(end, f) for f in ("state", "reason", "result", "error", "children")}
-            if jobs.filter(id=end.id, state__in=RESTING).update(**kept, waits_for=0, finished_at=now):
-                settled.append(end.id)
-            elif end.task:
-                made = {f: getattr(end, f) for f in ("task", "queue", "args", "kwargs", "headers")}
-                made |= {**kept, "run_at": now, "created_at": now, "finished_at": now}
-                if jobs.get_or_create(id=end.id, defaults=made)[1]:
-                    settled.append(end.id)
-        return settled, _count_down(settled, alias)
-
-
-def story_of(end: Settlement, alias: str) -> Attempt:
-    """Return the `Attempt` that keeps a settlement's traceback."""
-    return Attempt(
-        job_id=end.id,
-        number=1,
-        claim_no=0,
-        kind="failed",
-        exception=end.reason,
-        message="",
-        traceback=end.traceback,
-        finished_at=clock(alias),
-    )

@@ -11,7 +11,16 @@ from celeriac.ledger.models import Attempt, Edge, Job
 from celeriac.ledger.rows import ClaimedJob, Sighting
 from celeriac.ledger.states import ENDED, OPEN, State
 
-__all__ = ["Account", "account", "find", "held_by", "parents_of", "sightings", "traceback_of"]
+__all__ = [
+    "Account",
+    "account",
+    "cancels_of",
+    "find",
+    "held_by",
+    "parents_of",
+    "sightings",
+    "traceback_of",
+]
 
 
 class Account(dict[str, int]):
@@ -48,6 +57,12 @@ def held_by(worker: UUID, *, using: str | None = None) -> list[ClaimedJob]:
     """Return the jobs that the ledger says *worker* is running."""
     running = Job.objects.using(alias_of(using)).filter(worker=worker, state=State.RUNNING)
     return [ClaimedJob(*row) for row in running.values_list(*ClaimedJob._fields)]
+
+
+def cancels_of(worker: UUID, *, using: str | None = None) -> list[tuple[UUID, str]]:
+    """Return (id, "ask" or a signal's name) of the jobs that *worker* runs and somebody asked to cancel."""
+    running = Job.objects.using(alias_of(using)).filter(worker=worker, state=State.RUNNING)
+    return list(running.filter(cancel__gt="").values_list("id", "cancel"))
 
 
 def sightings(*, using: str | None = None) -> list[Sighting]:

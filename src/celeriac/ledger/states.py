@@ -58,6 +58,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
         | {(State.WAITING, State.READY)}
     ),
     "finish": frozenset({(State.RUNNING, state) for state in ENDED} | {(State.WAITING, State.READY)}),
+    "cancel": frozenset({(state, State.CANCELLED) for state in _RESTING} | {(State.WAITING, State.READY)}),
     "settle": frozenset(
         {(start, end) for start in (None, *_RESTING) for end in ENDED} | {(State.WAITING, State.READY)}
     ),

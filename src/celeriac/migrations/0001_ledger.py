@@ -125,6 +125,11 @@ class Migration(migrations.Migration):
                         name="celeriac_job_expire",
                     ),
                     models.Index(
+                        condition=models.Q(("cancel__gt", ""), ("state__in", ["waiting", "scheduled", "ready"])),
+                        fields=["cancel"],
+                        name="celeriac_job_cancel",
+                    ),
+                    models.Index(
                         condition=models.Q(("state", "dead")), fields=["finished_at"], name="celeriac_job_dead"
                     ),
                 ],

@@ -14,6 +14,8 @@ def judge(outcome: Outcome, losses: int, policy: Policy) -> Verdict:  # noqa: PL
             return Verdict("succeeded", "ignored")
         case Kind.TERMINATED:
             return Verdict("cancelled", "terminated", charge=1)
+        case Kind.REVOKED:
+            return Verdict("cancelled", "revoked", charge=outcome.charge)
         case Kind.RETRY:
             return _again(outcome.delay, charge=outcome.charge)
         case Kind.REQUEUED:

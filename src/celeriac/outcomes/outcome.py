@@ -19,6 +19,7 @@ class Kind(Enum):
     ORPHANED = "orphaned"  # its whole worker died, and whether its body ran nobody knows
     TIMEOUT = "timeout"  # the hard time limit killed its process
     TERMINATED = "terminated"  # an operator's revoke killed its process
+    REVOKED = "revoked"  # somebody asked to cancel it before its body began, or before it asked to run again
     UNREGISTERED = "unregistered"  # this worker does not know the task
 
 

@@ -4,7 +4,8 @@ The board is an anonymous shared mapping made before the pool forks. A slot is g
 process that runs the claim marks the job before its body starts and clears the mark after its end. When a process
 dies, the parent reads who to blame: that job and no other. The other way round the parent says what it wants of the
 claim. A head tells every process what holds for all: whether the worker drains, and until when nobody can have taken
-it for lost.
+it for lost. A second mapping says which jobs of each claim somebody asked to cancel: a byte a job, so that a body may
+look as often as it likes.
 """
 
 import mmap
@@ -39,6 +40,10 @@ def now() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+#: The largest claim: a byte a job, a page a slot. Memory that nobody writes to costs nothing.
+JOBS = 4096
+
+
 class Board:
     """A fixed number of slots in shared memory. Writes are small, aligned and by one process each: no lock."""
 
@@ -46,6 +51,7 @@ class Board:
         self.owner = os.getpid()
         self._texts = _HEAD + slots * _SLOT
         self._memory = mmap.mmap(-1, self._texts + slots * _TEXT)
+        self._cancels = mmap.mmap(-1, slots * JOBS)
         self.free = list(range(slots - 1, -1, -1))
         for slot in range(slots):
             self.give(slot)
@@ -124,6 +130,18 @@ class Board:
     @fresh_until.setter
     def fresh_until(self, value: float) -> None:
         _FRESH.pack_into(self._memory, _FRESH_AT, value)
+
+    def cancel(self, slot: int, index: int) -> None:
+        """Say that job *index* of the slot's claim is to be cancelled."""
+        self._cancels[slot * JOBS + index] = 1
+
+    def cancelled(self, slot: int, index: int) -> bool:
+        """Whether job *index* of the slot's claim is to be cancelled."""
+        return self._cancels[slot * JOBS + index] == 1
+
+    def forget_cancels(self, slot: int, jobs: int) -> None:
+        """Begin a claim of so many jobs: nobody asked to cancel any of them."""
+        self._cancels[slot * JOBS : slot * JOBS + jobs] = bytes(jobs)
 
     @property
     def draining(self) -> bool:

@@ -7,18 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from celery.platforms import signals
 from django.db import connections
 
 from celeriac.conf import settings
 from celeriac.ledger import bell
 from celeriac.ledger.database import can_notify, connection_of, poll_seconds
 from celeriac.ledger.doorbell import Ear
-from celeriac.ledger.queries import held_by
+from celeriac.ledger.queries import cancels_of, held_by
 from celeriac.ledger.rows import ClaimedJob, Return
 from celeriac.ledger.verbs import claim, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
 from celeriac.worker.aftermath import tell
-from celeriac.worker.board import Board, now
+from celeriac.worker.board import JOBS, Board, now
 from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, Interrupted, kind_of_death
 from celeriac.worker.limits import Limits
 from celeriac.worker.losses import judge_blamed
@@ -51,6 +52,9 @@ class Claimer(threading.Thread):
         self._listening = False
         self._doubtful = False  # an outage may have eaten the answer to a claim that the ledger has committed
         self._looked = 0.0
+        self._cancels = False  # somebody asked to cancel a job that may be ours
+        self._asked: dict[UUID, str] = {}  # what the last look found
+        self._told_of_pool = False
 
     def stop(self) -> None:
         """Claim nothing more; end the thread once what the pool has is back."""
@@ -85,6 +89,7 @@ class Claimer(threading.Thread):
             self.listener.listen(connection, bell.READY)
             self._listening = True
             self._looked = 0.0  # rings before we listened went unheard
+            self._cancels = True
         self._take_stock()
         if self._doubtful:
             self._give_back_strays()
@@ -92,7 +97,11 @@ class Claimer(threading.Thread):
         poll = poll_seconds()
         if time.monotonic() - self._looked >= poll:
             self._looked = time.monotonic()
+            self._cancels = self._cancels or not self._listening
             self._hot.update(dict.fromkeys(self.queues()))
+        if self._cancels:
+            self._cancels = False
+            self.mark_cancels()
         # Not while others may take us for lost: no body would start.
         while self._hot and self.dispatcher.free and not self._stopping and now() < self.dispatcher.board.fresh_until:
             self._claim_from(next(iter(self._hot)))
@@ -100,6 +109,8 @@ class Claimer(threading.Thread):
         for channel, queue in self.listener.wait(wait, connection if self._listening else None):
             if queue == bell.SCHEDULED:
                 self._on_scheduled()
+            elif queue == bell.CANCEL:
+                self._cancels = True
             elif channel == bell.READY and queue in self.queues():
                 self._hot[queue] = None
 
@@ -126,8 +137,9 @@ class Claimer(threading.Thread):
             back.extend(jobs if not free else ())
         if jobs and free:
             for hand in deal(jobs, [self.pace.expect(job.task) for job in jobs], free):
-                if not self.dispatcher.dispatch(hand, self.limits.of_all(hand)):
-                    back.extend(hand)
+                back.extend(hand[JOBS:])  # more than the board has room for
+                if not self.dispatcher.dispatch(hand[:JOBS], self.limits.of_all(hand[:JOBS])):
+                    back.extend(hand[:JOBS])
         if back:
             bell.ring_ready(release(back))
 
@@ -156,6 +168,38 @@ class Claimer(threading.Thread):
         for id_, signal in list(self.to_terminate.items()):
             if self.dispatcher.terminate(id_, signal) is not None:
                 self.to_terminate.pop(id_, None)
+
+    def look_for_cancels(self) -> None:
+        """Have the ledger asked soon which of our jobs are to be cancelled; from any thread."""
+        self._cancels = True
+        self.listener.wake()
+
+    def mark_cancels(self) -> None:
+        """Mark on the board, and see to the end of, what somebody asked to cancel.
+
+        Called from another thread only where the pool blocks this one.
+        """
+        if not self.dispatcher.claims:
+            return
+        before, self._asked = self._asked, dict(cancels_of(self.id))
+        for id_, how in self._asked.items():
+            self.dispatcher.cancel(id_)
+            if how in {"ask", before.get(id_)}:
+                continue  # a second signal would interrupt the cleaning up after the first
+            if self.dispatcher.has_processes:
+                self.to_terminate[id_] = signals.signum(how)
+            elif not self._told_of_pool:
+                self._told_of_pool = True
+                logger.warning(
+                    "Job %s was revoked with terminate=True, but only the prefork pool can end a body from outside: "
+                    "here it is asked, and may look at self.cancelled(). (Said once.)",
+                    id_,
+                )
+
+    def mark_cancels_while_blocked(self) -> float:
+        """A round for a `Loop`: a body that this thread runs itself keeps it from hearing who wants it cancelled."""
+        self.mark_cancels()
+        return poll_seconds()
 
     def _give_back_strays(self) -> None:
         """Release what the ledger says we run and we know nothing of."""

@@ -75,7 +75,10 @@ class Dispatcher:
         self.watch: Callable[[InFlight], None] = lambda _: None
         self._wake = wake
         self._lock = threading.Lock()
-        self.has_processes = hasattr(worker.pool, "terminate_job") and "prefork" in type(worker.pool).__module__
+        pool = type(worker.pool).__module__
+        #: Whether a claim is run by the thread that dispatches it.
+        self.blocks = pool.endswith("solo")
+        self.has_processes = hasattr(worker.pool, "terminate_job") and "prefork" in pool
         # What the pool would otherwise enforce on a whole claim, the worker's deadlines do for each job.
         limited = worker.time_limit or worker.soft_time_limit
         self._never = {"soft_timeout": 1e9, "timeout": 1e9} if limited and self.has_processes else {}
@@ -95,6 +98,7 @@ class Dispatcher:
         shortest = min((limit for pair in limits for limit in pair if limit is not None), default=math.inf)
         with self._lock:
             claim = InFlight(self.board.free.pop(), jobs, limits, shortest)
+            self.board.forget_cancels(claim.slot, len(jobs))
             self.claims.add(claim)
         self.board.give(claim.slot)
         given = Claim(
@@ -166,6 +170,8 @@ class Dispatcher:
             error = claim.ended_by
             if running is not None and running[0] != claim.ended_index:
                 running = None  # it had only just started when we killed the process for another
+        if running is not None and isinstance(error, Terminated) and not self.board.cancelled(claim.slot, running[0]):
+            running = None  # whom the signal was for had ended meanwhile
         if running is not None:
             blamed = [claim.jobs[running[0]]]
         log = self.board.text(claim.slot) if blamed else ""
@@ -182,13 +188,13 @@ class Dispatcher:
             if mark is not None and claim in self.claims:
                 yield claim, claim.jobs[mark[0]], mark[1]
 
-    def terminate(self, id_: object, signal: Any) -> bool | None:
-        """End the process that runs job *id_*: True if done, None if the job has not started, False if not here."""
-        for claim, job, _ in self.running():
-            if job.id == id_ and claim.pid is not None:
-                self.worker.pool.terminate_job(claim.pid, signal)
-                return True
-        return None if self.holds(id_) else False
+    def cancel(self, id_: object) -> None:
+        """Mark the job on the board, if some claim in the pool has it: its body sees that, or does not begin."""
+        with self._lock:  # against a dispatch that gives the slot to another claim
+            for claim in self.claims:
+                for index, job in enumerate(claim.jobs):
+                    if job.id == id_:
+                        self.board.cancel(claim.slot, index)
 
     def shed(self, claim: InFlight, index: int) -> None:
         """Have what of the claim comes after job *index* given back, if its process did not: it may be unable to."""
@@ -217,9 +223,23 @@ class Dispatcher:
             if self.has_processes and claim.pid is not None and (kib := evidence.resident(claim.pid)) is not None:
                 claim.resident = kib, now()
 
-    def holds(self, id_: object) -> bool:
-        """Whether some claim in the pool has the job."""
-        return any(job.id == id_ for claim in tuple(self.claims) for job in claim.jobs)
+    def terminate(self, id_: object, signal: Any) -> bool | None:
+        """End the process that runs job *id_*, which is marked.
+
+        True if done, None if it may be about to run, False if it will not run here any more.
+        """
+        for claim in tuple(self.claims):
+            index = next((index for index, job in enumerate(claim.jobs) if job.id == id_), None)
+            if index is None:
+                continue
+            mark = self.board.running(claim.slot)
+            if mark is None or claim.pid is None:
+                return None
+            if mark[0] != index:
+                return False  # it has ended, or will find its mark
+            self.worker.pool.terminate_job(claim.pid, signal)
+            return True
+        return False
 
 
 def _is_recycling(error: BaseException) -> bool:

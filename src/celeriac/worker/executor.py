@@ -9,6 +9,8 @@ import resource
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from billiard.common import terminate_handler_fired
@@ -75,10 +77,15 @@ def run_claim(claim: Claim) -> Ran:
             unfinished.started = time.monotonic()
             if board is not None:
                 board.mark(claim.slot, index, boards.now())
-            if guarded:
-                pool_process.running.slot, pool_process.running.index = claim.slot, index
-            done = run_job(app, job, claim.hostname)
-            pool_process.running.index = boards.NOBODY
+            cancelled = _never if board is None else partial(board.cancelled, claim.slot, index)
+            # After the mark: whoever cancels looks at it to know whether the body has begun.
+            if cancelled():
+                done = Done(job, outcome=Outcome(Kind.REVOKED, charge=0))
+            else:
+                if guarded:
+                    pool_process.running.slot, pool_process.running.index = claim.slot, index
+                done = run_job(app, job, claim.hostname, cancelled)
+                pool_process.running.index = boards.NOBODY
             if board is not None:
                 board.clear(claim.slot)
             flush.put(done)
@@ -95,6 +102,10 @@ def run_claim(claim: Claim) -> Ran:
         # The status billiard's own limits end with: the parent replaces the process without calling it a failure.
         sys.exit(EX_RECYCLE)
     return Ran(stats, released)
+
+
+def _never() -> bool:
+    return False
 
 
 def _leave(flush: Flusher, unfinished: Unfinished) -> int:
@@ -121,7 +132,7 @@ def _new_life() -> None:
 os.register_at_fork(after_in_child=_new_life)
 
 
-def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
+def run_job(app: Any, job: ClaimedJob, hostname: str, cancelled: Callable[[], bool] = _never) -> Done:
     """Run one job and return how it ended. Only the death of the process escapes."""
     task = app.tasks.get(job.task)
     if task is None:
@@ -134,7 +145,7 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
         # The consumer builds the tracers once the broker answers; jobs do not wait for it. Looked up on the module,
         # where tracing libraries put theirs.
         task.__trace__ = trace.build_tracer(task.name, task, app.loader, hostname, app=app)
-    run = Run(task_id, job)
+    run = Run(task_id, job, cancelled)
     token = running.set(run)
     faults.point("executor.before_body")
     started = time.monotonic()
@@ -149,6 +160,8 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
         running.reset(token)
     ran = time.monotonic() - started
     faults.point("executor.after_body")
+    if run.replacement is not None and cancelled():
+        return Done(job, task, run, outcome=Outcome(Kind.REVOKED, charge=0), ran=ran)
     if run.replacement is not None:
         try:
             replace(run, request["root_id"])

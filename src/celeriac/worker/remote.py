@@ -7,16 +7,12 @@ the ledger's jobs and adds what Celery's own says of tasks that came by the brok
 import time
 from typing import Any
 
-from billiard.common import TERM_SIGNAME
-from celery.platforms import signals
 from celery.utils.functional import maybe_list
 from celery.worker import control
 
 from celeriac.api import payload
-from celeriac.ledger import bell
-from celeriac.ledger.ids import job_id
-from celeriac.ledger.rows import ClaimedJob, Settlement
-from celeriac.ledger.verbs import settle
+from celeriac.api.revoke import revoke as revoke_jobs
+from celeriac.ledger.rows import ClaimedJob
 from celeriac.worker.board import now
 from celeriac.worker.claimer import Claimer
 
@@ -79,20 +75,11 @@ def _info(job: ClaimedJob, state: Any, pid: int | None, started: float | None = 
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: Any = None, **kwargs: Any) -> dict[str, Any]:
     """Revoke task by task id (or list of ids)."""
     ids = [str(id_) for id_ in maybe_list(task_id) or []]
-    claimer = _claimer(state)
-    if claimer is not None:
-        settled = settle([Settlement(id=job_id(id_), state="cancelled", reason="revoked") for id_ in ids])
-        bell.ring_ready(settled.freed)
-        if settled.ids:
-            bell.ring_done()
-        if terminate:
-            signum = signals.signum(signal or TERM_SIGNAME)
-            here = [job_id(id_) for id_ in ids if claimer.dispatcher.holds(job_id(id_))]
-            if here:
-                claimer.to_terminate.update(dict.fromkeys(here, signum))
-                claimer.listener.wake()
-                if len(here) == len(ids):
-                    return {"ok": f"terminate: {', '.join(ids)}"}
+    if _claimer(state) is not None:
+        unknown = revoke_jobs(ids, terminate=terminate, signal=signal)
+        if ids and not unknown:
+            return {"ok": f"{'terminate' if terminate else 'revoke'}: {', '.join(ids)}"}
+        task_id = unknown
     answer: dict[str, Any] = _stock["revoke"](state, task_id, terminate=terminate, signal=signal, **kwargs)
     return answer
 

@@ -90,6 +90,8 @@ def _ignored(done: Done) -> None:
     said = done.run.said if done.run is not None else None
     if said is not None and said[0] == celery_states.FAILURE:
         done.reason = "failed"
+    elif said is not None and said[0] == celery_states.REVOKED:
+        done.outcome, done.error = Outcome(Kind.REVOKED, charge=0), None
     else:
         done.outcome = Outcome(Kind.IGNORED)
         done.result = said[1] if said is not None else None
@@ -102,7 +104,10 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
     if run is not None and run.settled:
         return None, None
     outcome = done.outcome or Outcome(Kind.FAILED, reason=done.reason or _reason(done))
-    verdict = judge(outcome, job.losses, Policy(max_losses=settings().MAX_LOSSES))
+    policy = Policy(max_losses=settings().MAX_LOSSES)
+    verdict = judge(outcome, job.losses, policy)
+    if not verdict.final and run is not None and run.cancelled():
+        verdict = judge(Outcome(Kind.REVOKED, charge=verdict.charge), job.losses, policy)
     story = None
     if done.error is not None:
         story = failure(job, outcome.kind.value, done.error, done.traceback, done.ran)._replace(ago=ago)
@@ -116,12 +121,12 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
         charge=verdict.charge,
         loss=verdict.loss,
         result=done.result,
-        error=_error(done) if verdict.state != "succeeded" else None,
+        error=_error(done) if verdict.state == "dead" else None,
         children=run.children if run is not None else None,
         ran=done.ran,
         ago=ago,
     )
-    return ending, story if verdict.state == "dead" else None
+    return ending, story if verdict.charge else None
 
 
 def _reason(done: Done) -> str:

@@ -72,6 +72,8 @@ class LedgerStep(bootsteps.StartStopStep):
 
         def told(cancels: bool) -> None:
             claimer.dispatcher.look_at_memory()
+            if cancels:
+                claimer.look_for_cancels()
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
         self.presence = Presence(
@@ -79,6 +81,8 @@ class LedgerStep(bootsteps.StartStopStep):
         )
         rescue = rescuer(self.presence.leads, board.now, self.presence.steady, judge_orphans, partial(_tell, worker))
         self.loops = [deadlines, upkeep, Loop("rescue", rescue), self.presence]
+        if claimer.dispatcher.blocks:
+            self.loops.append(Loop("cancels", claimer.mark_cancels_while_blocked))
         for thread in (*self.loops, claimer):
             thread.start()
         # The consumer may take seconds to notice a SIGTERM; claiming ends with the signal itself.

@@ -3,13 +3,14 @@
     insert      nothing → ready, scheduled or waiting      (api, schedules, workflows)
     stage       scheduled → ready, when due                (upkeep)
     unpark      waiting → ready, once the task is known    (upkeep)
-    expire      resting → cancelled, past expires_at       (upkeep)
+    expire      resting → cancelled, not to be started     (upkeep), past expires_at or marked by cancel
     claim       ready → running, under a new claim_no      (worker)
     release     running → ready, not started, no attempt   (worker)
     reschedule  running → scheduled, for another attempt   (worker)
     finish      running → succeeded, dead, cancelled       (worker)
     rescue      running → ready, scheduled or an end       (upkeep), when the whole worker is lost
-    settle      resting or nothing → an end                (results, adoption, operators)
+    settle      resting or nothing → an end                (results, adoption)
+    cancel      resting → cancelled; marks what runs       (api, operators)
 
 `renew` and `leave` move no job: they are a worker's heartbeat, by which `rescue` tells the lost from the living.
 
@@ -18,6 +19,7 @@ Those that write for a claim carry the fence `state = 'running' AND claim_no = �
 more", which is counted, never an error. What waits for a job is counted down by the statement that ends it.
 """
 
+from celeriac.ledger.verbs.cancel import Cancelled, cancel
 from celeriac.ledger.verbs.claim import claim
 from celeriac.ledger.verbs.expire import expire
 from celeriac.ledger.verbs.finish import Finished, finish
@@ -32,11 +34,13 @@ from celeriac.ledger.verbs.unpark import UNREGISTERED, unpark
 
 __all__ = [
     "UNREGISTERED",
+    "Cancelled",
     "Finished",
     "Judged",
     "Rescued",
     "Settled",
     "Staged",
+    "cancel",
     "claim",
     "expire",
     "finish",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from celeriac import events
-from celeriac.ledger import portable
+from celeriac.ledger import portable_ends
 from celeriac.ledger.columns import arrays
 from celeriac.ledger.database import execute, is_postgresql, writing
 from celeriac.ledger.models import Attempt
@@ -43,9 +43,9 @@ def bring_to_end(settlements: Sequence[Settlement], *, using: str | None = None)
             del params["traceback"]
             [(ids, freed)] = execute("settle", params, using)
         else:
-            ids, freed = portable.settle(settlements, using=using)
+            ids, freed = portable_ends.settle(settlements, using=using)
         settled = Settled(ids or [], freed or [])
         ended = set(settled.ids)
-        stories = {s.id: portable.story_of(s, alias) for s in settlements if s.traceback and s.id in ended}
+        stories = {s.id: portable_ends.story_of(s, alias) for s in settlements if s.traceback and s.id in ended}
         Attempt.objects.using(alias).bulk_create(stories.values())
     return settled

@@ -6,6 +6,7 @@ WITH due AS MATERIALIZED (
     WHERE state = 'ready'
       AND queue = %(queue)s
       AND (expires_at IS NULL OR expires_at > now())
+      AND cancel = ''
       AND NOT EXISTS (SELECT FROM celeriac_queue q WHERE q.name = %(queue)s AND q.paused)
     ORDER BY priority DESC, run_at, id
     LIMIT %(limit)s
