@@ -34,6 +34,7 @@ class Celery(celery.Celery):
     """
 
     task_cls = "celeriac.api.task:Task"
+    builtin_fixups = frozenset({"celeriac.worker.fixup:fixup"})
     amqp_cls = "celeriac.api.amqp:AMQP"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

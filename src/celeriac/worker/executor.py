@@ -21,6 +21,7 @@ from celeriac.api.context import Run, running
 from celeriac.ledger.rows import ClaimedJob
 from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import board as boards
+from celeriac.worker import connections
 from celeriac.worker.flusher import Flusher, Unfinished, flusher
 from celeriac.worker.replace import replace
 from celeriac.worker.report import Done, reported
@@ -59,6 +60,7 @@ def run_claim(claim: Claim) -> Ran:
     flush = flusher()
     pending = deque(claim.jobs)
     unfinished = flush.begin(pending)
+    connections.refresh()
     stats: dict[str, tuple[int, float]] = {}
     recycle = False
     index = 0
@@ -76,6 +78,7 @@ def run_claim(claim: Claim) -> Ran:
             if boards.board is not None:
                 boards.board.clear(claim.slot)
             flush.put(done)
+            connections.tidy()
             count, seconds = stats.get(job.task, (0, 0.0))
             stats[job.task] = (count + 1, seconds + done.ran)
             index += 1
@@ -93,6 +96,7 @@ def _leave(flush: Flusher, unfinished: Unfinished) -> int:
     flush.end(unfinished)
     if rest := unfinished.take_rest():
         flush.release(rest)
+    connections.leave()
     flush.wait()
     return unfinished.released
 
