@@ -35,6 +35,10 @@ def note(path, text):
     return text
 
 
+def lines_of(path):
+    return Path(path).read_text().splitlines()
+
+
 @shared_task
 def fail(message="no"):
     raise ValueError(message)

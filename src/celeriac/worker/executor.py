@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections import deque
+from functools import partial
 from typing import Any, NamedTuple
 
 from billiard.common import terminate_handler_fired
@@ -22,6 +23,7 @@ from celeriac.ledger.rows import ClaimedJob
 from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import board as boards
 from celeriac.worker import connections
+from celeriac.worker.atomic import run_atomically
 from celeriac.worker.flusher import Flusher, Unfinished, flusher
 from celeriac.worker.replace import replace
 from celeriac.worker.report import Done, reported
@@ -122,15 +124,30 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
     task = app.tasks.get(job.task)
     if task is None:
         return Done(job, outcome=Outcome(Kind.UNREGISTERED))
-    try:
-        task_id, args, kwargs, request = request_of(job, hostname)
-    except Exception as error:  # whatever wrote this row, its end is a record and not a crash
-        return Done(job, error=error, reason="undecodable")
     if task.__trace__ is None:
         # The consumer builds the tracers once the broker answers; jobs do not wait for it. Looked up on the module,
         # where tracing libraries put theirs.
         task.__trace__ = trace.build_tracer(task.name, task, app.loader, hostname, app=app)
-    run = Run(task_id, job)
+    if getattr(task, "atomic", False):
+        return run_atomically(job, task, partial(_trace, job, task, hostname))
+    done = _trace(job, task, hostname)
+    if done.run is not None and done.run.replacement is not None:
+        try:
+            replace(done.run)
+        except Exception as error:  # what should take its place cannot be sent: that is how this job ended
+            return Done(job, task, done.run, error=error, ran=done.ran)
+    return done
+
+
+def _trace(
+    job: ClaimedJob, task: Any, hostname: str, *, atomic: bool = False, doom: BaseException | None = None
+) -> Done:
+    """Take a job through the tracer once; writes nothing of its end. When the tracer returns, the body is over."""
+    try:
+        task_id, args, kwargs, request = request_of(job, hostname)
+    except Exception as error:  # whatever wrote this row, its end is a record and not a crash
+        return Done(job, error=error, reason="undecodable")
+    run = Run(task_id, job, request["root_id"], atomic=atomic, doom=doom)
     token = running.set(run)
     faults.point("executor.before_body")
     started = time.monotonic()
@@ -145,9 +162,4 @@ def run_job(app: Any, job: ClaimedJob, hostname: str) -> Done:
         running.reset(token)
     ran = time.monotonic() - started
     faults.point("executor.after_body")
-    if run.replacement is not None:
-        try:
-            replace(run, request["root_id"])
-        except Exception as error:  # what should take its place cannot be sent: that is how this job ended
-            return Done(job, task, run, error=error, ran=ran)
     return reported(job, task, run, retval, info, ran)
