@@ -13,6 +13,7 @@ class CeleriacConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from celeriac.checks import check_settings
+        from celeriac.checks import check_settings, check_tasks
 
         register(check_settings)
+        register(check_tasks)

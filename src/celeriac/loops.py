@@ -17,7 +17,7 @@ from weakref import WeakSet
 from django.db import connections
 from django.db.utils import InterfaceError, OperationalError
 
-__all__ = ["Backoff", "Loop", "insist", "is_outage", "leave_signals_to_main"]
+__all__ = ["Backoff", "Loop", "insist", "is_conflict", "is_outage", "leave_signals_to_main"]
 
 logger = logging.getLogger("celeriac")
 
@@ -27,6 +27,35 @@ T = TypeVar("T")
 def is_outage(error: BaseException) -> bool:
     """Whether *error* means that the database cannot be reached or talked to, rather than that it refused the data."""
     return isinstance(error, OperationalError | InterfaceError)
+
+
+#: Serialization failure and deadlock, by SQLSTATE.
+CONFLICTS = {"40001", "40P01"}
+
+#: Of MySQL: deadlock, lock wait timeout. Of MariaDB: the row changed since the transaction's snapshot.
+MYSQL_CONFLICTS = {1213, 1205, 1020}
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether *error* means that transactions got in each other's way, so that the same one may succeed again."""
+    return any(_is_conflict(cause) for cause in _causes(error))
+
+
+def _is_conflict(error: BaseException) -> bool:
+    if (getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)) in CONFLICTS:
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    code = error.args[0] if error.args else None
+    return code in MYSQL_CONFLICTS or str(code).startswith(("database is locked", "database table is locked"))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return *error* and what caused it: Django's errors are raised from the driver's."""
+    found = [error]
+    while (cause := found[-1].__cause__) is not None and cause not in found:
+        found.append(cause)
+    return found
 
 
 def leave_signals_to_main() -> None:

@@ -84,7 +84,8 @@ class LedgerBackend(BaseBackend):
         if state in (celery_states.STARTED, celery_states.RETRY):
             return  # the row says so itself
         run.said = (state, payload.encode(result))
-        if state not in _END:
+        # Inside an atomic body nobody could see it, and it would hold the row against those who rescue or cancel.
+        if state not in _END and not run.atomic:
             row = Job.objects.using(alias_of()).filter(id=run.job.id, claim_no=run.job.claim_no, state=State.RUNNING)
             progress = payload.encode({"state": state, "meta": result})
             outside_loop(lambda: row.update(progress=progress))

@@ -8,7 +8,7 @@ import threading
 import pytest
 from django.db.utils import DataError, IntegrityError, InterfaceError, OperationalError
 
-from celeriac.loops import Backoff, Loop, is_outage
+from celeriac.loops import Backoff, Loop, is_conflict, is_outage
 
 AWAY = OperationalError("connection refused")
 PATIENCE = 10.0
@@ -28,6 +28,47 @@ def test_a_database_that_cannot_be_reached_is_an_outage(error):
 @pytest.mark.parametrize("error", [DataError(), IntegrityError(), ValueError(), OSError()])
 def test_a_database_that_refuses_is_not(error):
     assert not is_outage(error)
+
+
+def caused(driver, error=OperationalError):
+    """As Django raises: its own error from the driver's."""
+    wrapped = error(*driver.args)
+    wrapped.__cause__ = driver
+    return wrapped
+
+
+class Driver(Exception):
+    def __init__(self, *args, **codes):
+        super().__init__(*args)
+        vars(self).update(codes)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        caused(Driver("could not serialize", sqlstate="40001")),
+        caused(Driver("deadlock detected", pgcode="40P01")),
+        caused(Driver(1213, "Deadlock found")),
+        caused(Driver(1205, "Lock wait timeout exceeded")),
+        caused(Driver("database is locked")),
+        caused(caused(Driver("deadlock detected", sqlstate="40P01")), RuntimeError),
+    ],
+)
+def test_transactions_in_each_others_way_are_a_conflict(error):
+    assert is_conflict(error)
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError(), AWAY, ValueError(1213), caused(Driver("no", sqlstate="23505"), IntegrityError)]
+)
+def test_nothing_else_is(error):
+    assert not is_conflict(error)
+
+
+def test_errors_that_cause_each_other_come_to_an_end():
+    error = ValueError()
+    error.__cause__ = caused(error)
+    assert not is_conflict(error)
 
 
 class TestBackoff:

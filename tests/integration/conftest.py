@@ -14,6 +14,7 @@ from kombu import pools
 from celeriac.ledger.models import Job, Worker
 from tests.conftest import WORKERS
 from tests.integration.looking import settings_env
+from tests.integration.proxy import Proxy
 from tests.shop.celery import app
 from tests.waiting import wait_until
 from tests.workers import Worker as WorkerProcess
@@ -113,3 +114,22 @@ def _use_broker(url: str) -> None:
     pools.reset()
     app.amqp._producer_pool = None
     app.conf.broker_url = url
+
+
+# -- a database that can go away
+
+
+@pytest.fixture
+def proxy(postgres):
+    proxy = Proxy(postgres.port)
+    yield proxy
+    proxy.cut()
+
+
+@pytest.fixture
+def by_proxy(proxy, database_env):
+    """Environment of a worker that reaches its ledger by the proxy only."""
+    databases = json.loads(database_env["CELERIAC_TEST_DATABASES"])
+    databases["default"] |= {"HOST": "127.0.0.1", "PORT": proxy.port}
+    assert databases["default"]["NAME"] == connections["default"].settings_dict["NAME"]
+    return {"CELERIAC_TEST_DATABASES": json.dumps(databases)}

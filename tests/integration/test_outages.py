@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import signal
 
 import pytest
-from django.db import connections
 
 from celeriac.ledger.models import Job, Worker
 from tests.integration.looking import ended, job, lines, started
-from tests.integration.proxy import Proxy
 from tests.shop.tasks import add, hold, noop, note
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AWAY = "database is not available"
 BACK = "database is back"
-
-
-@pytest.fixture
-def proxy(postgres):
-    proxy = Proxy(postgres.port)
-    yield proxy
-    proxy.cut()
-
-
-@pytest.fixture
-def by_proxy(proxy, database_env):
-    """Environment of a worker that reaches its ledger by the proxy only."""
-    databases = json.loads(database_env["CELERIAC_TEST_DATABASES"])
-    databases["default"] |= {"HOST": "127.0.0.1", "PORT": proxy.port}
-    assert databases["default"]["NAME"] == connections["default"].settings_dict["NAME"]
-    return {"CELERIAC_TEST_DATABASES": json.dumps(databases)}
 
 
 def said(worker, text):

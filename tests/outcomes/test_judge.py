@@ -58,6 +58,7 @@ def test_a_job_waits_for_a_reason_and_is_scheduled_for_a_time(outcome, lost, pol
         (Kind.TERMINATED, Verdict("cancelled", "terminated", charge=1)),
         (Kind.REVOKED, Verdict("cancelled", "revoked", charge=1)),
         (Kind.UNREGISTERED, Verdict("waiting", "unregistered")),
+        (Kind.ORPHANED, Verdict("ready", suspect=True)),
         (Kind.FAILED, Verdict("dead", "failed", charge=1)),
         (Kind.REJECTED, Verdict("dead", "rejected", charge=1)),
         (Kind.TIMEOUT, Verdict("dead", "timeout", charge=1)),

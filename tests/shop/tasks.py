@@ -39,6 +39,10 @@ def note(path, text):
     return text
 
 
+def lines_of(path):
+    return Path(path).read_text().splitlines()
+
+
 @shared_task
 def fail(message="no"):
     raise ValueError(message)

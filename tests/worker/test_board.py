@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from celeriac.worker import board as boards
 from celeriac.worker.board import Board
@@ -130,3 +132,106 @@ def test_a_child_sees_what_is_cancelled_while_it_runs(fork):
 def test_install_makes_the_processs_board(monkeypatch):
     monkeypatch.setattr(boards, "board", None)
     assert boards.install() is boards.board
+
+
+class TestEveryField:
+    """Whatever is written to one field of one slot, all others say what they said before."""
+
+    slots = st.integers(0, 3)
+    indexes = st.integers(0, 2**40)
+    times = st.floats(0.0, 1e9)
+    writes = st.lists(
+        st.one_of(
+            st.tuples(st.just("mark"), slots, indexes, times),
+            st.tuples(st.just("clear"), slots),
+            st.tuples(st.just("halt"), slots),
+            st.tuples(st.just("mark_shed"), slots),
+            st.tuples(st.just("call_time"), slots, indexes),
+            st.tuples(st.just("write_text"), slots, st.text(max_size=40)),
+            st.tuples(st.just("give"), slots),
+            st.tuples(st.just("draining"), st.booleans()),
+            st.tuples(st.just("fresh_until"), times),
+        ),
+        max_size=25,
+    )
+    idle = {"mark": None, "halt": False, "shed": False, "late": boards.NOBODY, "text": ""}
+
+    @given(writes)
+    def test_keeps_what_was_written_to_it_last(self, writes):
+        board = Board(4)
+        said = [dict(self.idle) for _ in range(4)]
+        head = {"draining": False, "fresh_until": 0.0}
+        for name, *args in writes:
+            if name in head:
+                head[name] = args[0]
+                setattr(board, name, args[0])
+            else:
+                getattr(board, name)(*args)
+                self.note(said[args[0]], name, *args[1:])
+            assert [self.read(board, slot, said[slot]["late"]) for slot in range(4)] == said
+            assert (board.draining, board.fresh_until) == (head["draining"], head["fresh_until"])
+
+    def note(self, slot, name, *values):
+        if name == "give":
+            slot.update(self.idle, text=slot["text"])
+        else:
+            fields = {"mark": "mark", "clear": "mark", "halt": "halt", "mark_shed": "shed", "call_time": "late"}
+            cleared = {"clear": None, "halt": True, "mark_shed": True}
+            written = values if name == "mark" else values[0] if values else cleared[name]
+            slot[fields.get(name, "text")] = written
+            if name == "mark":
+                slot["text"] = ""
+
+    def read(self, board, slot, late):
+        at = boards._HEAD + slot * boards._SLOT + boards._HALT_AT
+        assert board.is_late(slot, late)
+        halted, shed = board._memory[at] == 1, board.shed(slot)
+        return {"mark": board.running(slot), "halt": halted, "shed": shed, "late": late, "text": board.text(slot)}
+
+
+class TestMayStart:
+    @pytest.fixture
+    def board(self):
+        board = Board(2)
+        board.fresh_until = boards.now() + 3600
+        return board
+
+    def test_a_body_may_start_while_nobody_says_otherwise(self, board):
+        assert board.may_start(0)
+
+    def test_no_body_may_start_before_the_first_renewal(self):
+        assert not Board(1).may_start(0)
+
+    def test_no_body_may_start_once_others_may_have_taken_the_worker_for_lost(self, board):
+        board.fresh_until = boards.now()
+        assert not board.may_start(0)
+
+    def test_nothing_starts_in_a_draining_worker(self, board):
+        board.draining = True
+        assert not board.may_start(0)
+        board.draining = False
+        assert board.may_start(0)
+
+    def test_nothing_more_starts_in_a_halted_claim_until_the_slot_is_given_again(self, board):
+        board.halt(1)
+        assert (board.may_start(0), board.may_start(1)) == (True, False)
+        board.give(1)
+        assert board.may_start(1)
+
+
+class TestText:
+    @given(st.text(max_size=5000))
+    def test_the_end_of_a_long_one_is_kept(self, text):
+        board = Board(2)
+        board.write_text(0, text)
+        kept = board.text(0)
+        data = text.encode("utf-8", "replace")
+        assert len(kept.encode()) <= boards._TEXT + 4
+        assert data.decode("utf-8", "replace").endswith(kept.lstrip("\ufffd"))
+        assert board.text(1) == ""
+
+    def test_a_new_body_has_none(self):
+        board = Board(1)
+        board.write_text(0, "of the one before")
+        board.mark(0, 1, 2.0)
+        assert board.text(0) == ""

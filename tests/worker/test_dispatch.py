@@ -37,7 +37,14 @@ def pool():
 
 @pytest.fixture
 def dispatcher(pool):
-    worker = SimpleNamespace(pool=pool, hostname="me", max_tasks_per_child=None, max_memory_per_child=None)
+    worker = SimpleNamespace(
+        pool=pool,
+        hostname="me",
+        max_tasks_per_child=None,
+        max_memory_per_child=None,
+        time_limit=None,
+        soft_time_limit=None,
+    )
     return Dispatcher(worker, Board(4), lambda: None)
 
 

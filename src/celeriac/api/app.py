@@ -35,6 +35,7 @@ class Celery(celery.Celery):
 
     task_cls = "celeriac.api.task:Task"
     control_cls = "celeriac.api.control:Control"
+    builtin_fixups = frozenset({"celeriac.worker.fixup:fixup"})
     amqp_cls = "celeriac.api.amqp:AMQP"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -16,8 +16,9 @@ class Run:
 
     task_id: str
     job: ClaimedJob
+    root_id: str = ""
     #: Whether somebody has asked to cancel it by now: a look at memory, as often as one likes.
-    cancelled: Callable[[], bool]
+    cancelled: Callable[[], bool] = lambda: False
     #: The job as a retry asked for it again; becomes a state change of this row, never a new message.
     again: NewJob | None = None
     #: Its result as JSON, encoded inside Celery's tracer so that a failure to encode is a failure of the task.
@@ -28,8 +29,14 @@ class Run:
     said: tuple[str, str] | None = None
     #: What takes the job's place (Task.replace), sent when the body has left.
     replacement: Any = None
-    #: The row already left this run (it was replaced); nothing more is to be written.
+    #: The row already left this run (it was replaced, or its end is committed); nothing more is to be written.
     settled: bool = False
+    #: Body and end share a transaction.
+    atomic: bool = False
+    #: Raised in place of the body of an atomic run whose effects were undone: how it is to end.
+    doom: BaseException | None = None
+    #: The body of an atomic run returned, and its savepoint is released.
+    returned: bool = False
 
 
 running: ContextVar[Run | None] = ContextVar("celeriac_run", default=None)

@@ -7,6 +7,7 @@ from celery.contrib.django.task import DjangoTask
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
 
+from celeriac.api.atomic import in_savepoint
 from celeriac.api.context import current_run
 
 __all__ = ["Task"]
@@ -18,13 +19,24 @@ class Task(DjangoTask):
     Attributes:
         durable: True keeps each call as a row in the ledger. False leaves calls to the broker, as stock Celery does:
             for work whose loss nobody would notice. `apply_async(durable=...)` decides for one call.
+        atomic: True runs the body and writes its end in one transaction, so its effects happen exactly once. The body's
+            data must be on the ledger's alias; a name says that it is on that alias instead of "default". An exception
+            that leaves the body undoes what it did, Retry, Ignore and Reject included.
     """
 
     abstract = True
     durable: ClassVar[bool] = True
+    atomic: ClassVar[bool | str] = False
 
     #: Messages that reach a durable task by the broker come from a producer without Celeriac: they are adopted.
     Strategy = "celeriac.worker.adopt:strategy"
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Put an atomic body into its savepoint, inside of what autoretry puts around it later."""
+        super().on_bound(app)
+        if cls.atomic:
+            cls.run = in_savepoint(cls)
 
     async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         """Do as `delay()` without blocking the event loop, on the connection (and in the transaction) of the

@@ -2,9 +2,11 @@
 
 celeriac.E001   a setting in CELERIAC is unknown or of the wrong kind
 celeriac.E002   CELERIAC["DATABASE"] is not in DATABASES
+celeriac.E003   a task is atomic and cannot be: its data is on another alias than the ledger, or it is durable=False
 celeriac.W001   the ledger is on SQLite with options under which writers get in each other's way
 """
 
 from celeriac.checks.settings import check_settings
+from celeriac.checks.tasks import check_tasks
 
-__all__ = ["check_settings"]
+__all__ = ["check_settings", "check_tasks"]

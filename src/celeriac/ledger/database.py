@@ -1,5 +1,7 @@
 """Which database is the ledger, what it can do, and how a statement reaches it."""
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -168,8 +170,19 @@ def writing(using: str | None = None) -> Iterator[str]:
     """
     alias = alias_of(using)
     connection = connection_of(using)
-    with transaction.atomic(using=alias):
-        if connection.vendor == "sqlite" and len(connection.savepoint_ids) == 0:
+    if connection.vendor != "sqlite":
+        with transaction.atomic(using=alias):
+            yield alias
+        return
+    with _unforked, transaction.atomic(using=alias):
+        if len(connection.savepoint_ids) == 0:
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE celeriac_queue SET paused = paused WHERE 0")
         yield alias
+
+
+#: Held while a thread of this process writes to SQLite. A process forked in that moment would inherit SQLite's record
+#: of who in the process holds the file's lock, and wait for ever for a thread that it does not have.
+_unforked = threading.RLock()
+
+os.register_at_fork(before=_unforked.acquire, after_in_parent=_unforked.release, after_in_child=_unforked.release)

@@ -9,7 +9,7 @@ wait for its broker as long as it likes:
     bell       (of the process) sends NOTIFY after commits
 
 In each pool process `executor.run_claim` runs a claim's jobs one by one through Celery's tracer, and a `flusher` thread
-writes their ends in batches. A claim comes back only when all its ends are in the ledger, so the parent always knows
-what a process owes. The `board` outlives a process that dies and says which job to blame; the claimer charges that one
-and gives the others back.
+writes their ends in batches; an atomic job's end is written with its effects (`atomic`). A claim comes back only when
+all its ends are in the ledger, so the parent always knows what a process owes. The `board` outlives a process that dies
+and says which job to blame; the claimer charges that one and gives the others back.
 """

@@ -17,13 +17,15 @@ from billiard.common import terminate_handler_fired
 from billiard.pool import EX_RECYCLE
 from celery import current_app
 from celery.app import trace
+from celery.exceptions import SoftTimeLimitExceeded
 
 from celeriac import faults
 from celeriac.api.context import Run, running
 from celeriac.ledger.rows import ClaimedJob
 from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import board as boards
-from celeriac.worker import pool_process
+from celeriac.worker import connections, pool_process
+from celeriac.worker.atomic import run_atomically
 from celeriac.worker.flusher import Flusher, Unfinished, flusher
 from celeriac.worker.replace import replace
 from celeriac.worker.report import Done, reported
@@ -65,6 +67,7 @@ def run_claim(claim: Claim) -> Ran:
     unfinished = flush.begin(pending, claim.slot)
     board = boards.board
     guarded = pool_process.install()
+    connections.refresh()
     stats: dict[str, tuple[int, float]] = {}
     recycle = False
     index = 0
@@ -84,11 +87,15 @@ def run_claim(claim: Claim) -> Ran:
             else:
                 if guarded:
                     pool_process.running.slot, pool_process.running.index = claim.slot, index
-                done = run_job(app, job, claim.hostname, cancelled)
+                try:
+                    done = run_job(app, job, claim.hostname, cancelled)
+                except SoftTimeLimitExceeded as error:  # in the very moment in which the body ended
+                    done = Done(job, app.tasks.get(job.task), error=error)
                 pool_process.running.index = boards.NOBODY
             if board is not None:
                 board.clear(claim.slot)
             flush.put(done)
+            connections.tidy()
             if claim.careful:
                 flush.wait()
             count, seconds = stats.get(job.task, (0, 0.0))
@@ -112,6 +119,7 @@ def _leave(flush: Flusher, unfinished: Unfinished) -> int:
     flush.end(unfinished)
     if rest := unfinished.take_rest():
         flush.release(rest)
+    connections.leave()
     flush.wait()
     return unfinished.released
 
@@ -137,18 +145,42 @@ def run_job(app: Any, job: ClaimedJob, hostname: str, cancelled: Callable[[], bo
     task = app.tasks.get(job.task)
     if task is None:
         return Done(job, outcome=Outcome(Kind.UNREGISTERED))
-    try:
-        task_id, args, kwargs, request = request_of(job, hostname)
-    except Exception as error:  # whatever wrote this row, its end is a record and not a crash
-        return Done(job, error=error, reason="undecodable")
     if task.__trace__ is None:
         # The consumer builds the tracers once the broker answers; jobs do not wait for it. Looked up on the module,
         # where tracing libraries put theirs.
         task.__trace__ = trace.build_tracer(task.name, task, app.loader, hostname, app=app)
-    run = Run(task_id, job, cancelled)
+    if getattr(task, "atomic", False):
+        return run_atomically(job, task, partial(_trace, job, task, hostname, cancelled))
+    done = _trace(job, task, hostname, cancelled)
+    if done.run is not None and done.run.replacement is not None:
+        if cancelled():
+            return Done(job, task, done.run, outcome=Outcome(Kind.REVOKED, charge=0), ran=done.ran)
+        try:
+            replace(done.run)
+        except Exception as error:  # what should take its place cannot be sent: that is how this job ended
+            return Done(job, task, done.run, error=error, ran=done.ran)
+    return done
+
+
+def _trace(
+    job: ClaimedJob,
+    task: Any,
+    hostname: str,
+    cancelled: Callable[[], bool],
+    *,
+    atomic: bool = False,
+    doom: BaseException | None = None,
+) -> Done:
+    """Take a job through the tracer once; writes nothing of its end. When the tracer returns, the body is over."""
+    try:
+        task_id, args, kwargs, request = request_of(job, hostname)
+    except Exception as error:  # whatever wrote this row, its end is a record and not a crash
+        return Done(job, error=error, reason="undecodable")
+    run = Run(task_id, job, request["root_id"], cancelled, atomic=atomic, doom=doom)
     token = running.set(run)
     faults.point("executor.before_body")
     started = time.monotonic()
+    pool_process.running.body = True
     try:
         retval, info, _, _ = task.__trace__(task_id, args, kwargs, request)
     except BaseException as error:
@@ -157,14 +189,8 @@ def run_job(app: Any, job: ClaimedJob, hostname: str, cancelled: Callable[[], bo
         # MemoryError, which would end a whole stock worker, and sys.exit() in a body are failures like any other.
         return Done(job, task, run, error=error, ran=time.monotonic() - started)
     finally:
+        pool_process.running.body = False
         running.reset(token)
     ran = time.monotonic() - started
     faults.point("executor.after_body")
-    if run.replacement is not None and cancelled():
-        return Done(job, task, run, outcome=Outcome(Kind.REVOKED, charge=0), ran=ran)
-    if run.replacement is not None:
-        try:
-            replace(run, request["root_id"])
-        except Exception as error:  # what should take its place cannot be sent: that is how this job ended
-            return Done(job, task, run, error=error, ran=ran)
     return reported(job, task, run, retval, info, ran)

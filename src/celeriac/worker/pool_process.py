@@ -22,10 +22,11 @@ LINES = 20
 
 
 class _Running:
-    """The slot and index of the body that this pool process's main thread is in; NOBODY between bodies."""
+    """The slot and index of the job that this pool process's main thread is at, and whether it is in the tracer."""
 
     slot = boards.NOBODY
     index = boards.NOBODY
+    body = False
 
 
 running = _Running()
@@ -52,7 +53,7 @@ def install() -> bool:
 
 def _raise_if_late(_signum: int, _frame: FrameType | None) -> None:
     board = boards.board
-    if board is not None and running.index != boards.NOBODY and board.is_late(running.slot, running.index):
+    if board is not None and running.body and board.is_late(running.slot, running.index):
         board.call_time(running.slot, boards.NOBODY)
         raise SoftTimeLimitExceeded
 

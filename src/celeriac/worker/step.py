@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from celery import bootsteps, signals
 
+from celeriac.api.atomic import require_one_database
 from celeriac.conf import settings
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.database import alias_of, connection_of, require_tables
@@ -45,6 +46,7 @@ class LedgerStep(bootsteps.StartStopStep):
         """Refuse to start on a mistaken configuration; make the flight recorder, before the pool forks."""
         try:
             self._require_ledger()
+            require_one_database(worker.app.tasks.values(), alias_of())
         except ConfigurationError as error:
             raise SystemExit(f"celeriac: {error}") from None
         self.board = board.install()

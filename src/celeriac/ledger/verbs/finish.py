@@ -12,7 +12,7 @@ from celeriac.ledger.database import alias_of, execute, is_postgresql
 from celeriac.ledger.rows import Ending, Failure
 from celeriac.ledger.verbs.failures import keep_failures
 
-__all__ = ["Finished", "finish"]
+__all__ = ["Finished", "finish", "write_ends"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,14 @@ def finish(endings: Sequence[Ending], failures: Sequence[Failure] = (), *, using
 
     A job whose claim is no longer the row's (rescued, finished by another) is left as it is and counted as stale.
     """
+    finished = write_ends(endings, failures, using=using)
+    if endings:
+        events.emit("finish", endings=endings, failures=failures, stale=finished.stale)
+    return finished
+
+
+def write_ends(endings: Sequence[Ending], failures: Sequence[Failure], *, using: str | None = None) -> Finished:
+    """Do what `finish` does, for a verb that tells of it under its own name."""
     if not endings:
         return Finished(0, 0, [])
     faults.point("finish.before_statement")
@@ -42,7 +50,6 @@ def finish(endings: Sequence[Ending], failures: Sequence[Failure] = (), *, using
         count, freed = _finish(endings, using)
     finished = Finished(count, len(endings) - count, freed)
     faults.point("finish.after_statement")
-    events.emit("finish", endings=endings, failures=failures, stale=finished.stale)
     return finished
 
 

@@ -2,12 +2,16 @@
 
 from uuid import UUID
 
+from django.db.models import F
+
 from celeriac.ledger import portable_presence
 from celeriac.ledger.database import execute, is_postgresql, keeps_sessions, writing
 from celeriac.ledger.models import Lease, Worker
 from celeriac.ledger.rows import Present, Renewal
 
 __all__ = ["UPKEEP", "leave", "renew"]
+
+NOBODY = UUID(int=0)
 
 #: The lease of the worker that does for all what one has to do.
 UPKEEP = "upkeep"
@@ -27,7 +31,9 @@ def renew(present: Present, stale: int | None = None, *, using: str | None = Non
 
 
 def leave(worker: UUID, *, using: str | None = None) -> None:
-    """Remove the worker's row and its lease: it holds nothing any more."""
+    """Remove the worker's row and give up its lead: it holds nothing any more."""
     with writing(using) as alias:
-        Lease.objects.using(alias).filter(name=UPKEEP, holder=worker).delete()
+        # Held by nobody there is; its number goes on, for a number that came again would be taken for one that stood.
+        lease = Lease.objects.using(alias).filter(name=UPKEEP, holder=worker)
+        lease.update(holder=NOBODY, number=F("number") + 1)
         Worker.objects.using(alias).filter(id=worker).delete()

@@ -11,13 +11,23 @@ from celeriac.ledger.database import alias_of, execute, is_postgresql
 from celeriac.ledger.rows import Failure, Return
 from celeriac.ledger.verbs.failures import keep_failures
 
-__all__ = ["reschedule"]
+__all__ = ["reschedule", "write_returns"]
 
 
 def reschedule(
     returns: Sequence[Return], failures: Sequence[Failure] = (), *, using: str | None = None
 ) -> list[tuple[str, str, int]]:
     """Send claimed jobs back, with the stories of those that failed; return (queue, state, how many) for each kind."""
+    back = write_returns(returns, failures, using=using)
+    if returns:
+        events.emit("reschedule", returns=returns, failures=failures, moved=back)
+    return back
+
+
+def write_returns(
+    returns: Sequence[Return], failures: Sequence[Failure], *, using: str | None = None
+) -> list[tuple[str, str, int]]:
+    """Do what `reschedule` does, for a verb that tells of it under its own name."""
     if not returns:
         return []
     if is_postgresql(using):
@@ -27,6 +37,4 @@ def reschedule(
             moved = execute("reschedule", arrays(returns), using)
     else:
         moved = portable.reschedule(returns, failures, using=using)
-    back = [(queue, state, count) for queue, state, count in moved]
-    events.emit("reschedule", returns=returns, failures=failures, moved=back)
-    return back
+    return [(queue, state, count) for queue, state, count in moved]

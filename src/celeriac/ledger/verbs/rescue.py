@@ -8,8 +8,8 @@ from celeriac.ledger.database import connection_of, writing
 from celeriac.ledger.models import Worker
 from celeriac.ledger.queries import held_by
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return, Sighting
-from celeriac.ledger.verbs.finish import finish
-from celeriac.ledger.verbs.reschedule import reschedule
+from celeriac.ledger.verbs.finish import write_ends
+from celeriac.ledger.verbs.reschedule import write_returns
 
 __all__ = ["Judged", "Rescued", "rescue"]
 
@@ -37,18 +37,21 @@ def rescue(lost: Sighting, judge: Callable[[list[ClaimedJob]], Judged], *, using
     None, and nothing changed, when the worker has renewed since it was sighted, or somebody else is at it.
     """
     with writing(using) as alias:
-        if lost.seen_at is not None:
+        rows = Worker.objects.using(alias).filter(id=lost.id)
+        if lost.seen_at is None:
+            if rows.exists():
+                return None
+        else:
             skips = connection_of(using).features.has_select_for_update_skip_locked
-            rows = Worker.objects.using(alias).select_for_update(skip_locked=skips)
-            if not rows.filter(id=lost.id, seen_at=lost.seen_at).exists():
+            if not rows.select_for_update(skip_locked=skips).filter(seen_at=lost.seen_at).exists():
                 return None
         faults.point("rescue.after_lock")
         held = held_by(lost.id, using=using)
         judged = judge(held)
         ending = {end.id for end in judged.endings}
-        ended = finish(judged.endings, [story for story in judged.failures if story.id in ending], using=using)
+        ended = write_ends(judged.endings, [story for story in judged.failures if story.id in ending], using=using)
         rest = [story for story in judged.failures if story.id not in ending]
-        moved = reschedule(judged.returns, rest, using=using)
+        moved = write_returns(judged.returns, rest, using=using)
         Worker.objects.using(alias).filter(id=lost.id).delete()
     queues = {queue for queue, state, _ in moved if state == "ready"}
     later = any(state == "scheduled" for _, state, _ in moved)

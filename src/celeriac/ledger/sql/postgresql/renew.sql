@@ -27,7 +27,7 @@ WITH advisory AS MATERIALIZED (
 ), lead AS MATERIALIZED (
     SELECT l.holder, l.number,
         l.holder = %(id)s
-        OR l.number = %(stale)s
+        OR COALESCE(l.number = %(stale)s, false)
         -- A leader whose session ended, or that has left, need not be waited for.
         OR NOT EXISTS (
             SELECT FROM celeriac_worker w
