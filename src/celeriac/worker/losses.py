@@ -9,7 +9,7 @@ and its neighbours pay nothing.
 
 from collections.abc import Sequence
 
-from celery.exceptions import WorkerLostError
+from celery.exceptions import TaskRevokedError, WorkerLostError
 
 from celeriac.conf import settings
 from celeriac.ledger.rows import ClaimedJob, Ending, Return, Sighting
@@ -36,7 +36,9 @@ def judge_blamed(jobs: Sequence[ClaimedJob], kind: Kind, error: Exception, evide
             judged.failures.append(failure(job, kind.value, error, text))
         if verdict.final:
             ending = Ending(job.id, job.claim_no, verdict.state, verdict.reason, verdict.charge, verdict.loss)
-            judged.endings.append(ending._replace(error=error_json(error)))
+            # What a waiting get() raises.
+            cause = TaskRevokedError(verdict.reason) if verdict.state == "cancelled" else error
+            judged.endings.append(ending._replace(error=error_json(cause)))
         else:
             back = Return(job.id, job.claim_no, "", verdict.charge, verdict.loss, verdict.delay)
             judged.returns.append(back._replace(suspect=verdict.suspect or job.suspect))
