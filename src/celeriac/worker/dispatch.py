@@ -206,6 +206,11 @@ class Dispatcher:
             self.to_release.append(claim.jobs[index + 1 :])
             self._wake()
 
+    def disown(self) -> None:
+        """Have no claim start anything more: others were given its jobs."""
+        for claim in tuple(self.claims):
+            self.board.halt(claim.slot)
+
     def interrupt(self, signum: Any) -> None:
         """Send every process that has a claim *signum*, to end what it runs; nobody is to blame."""
         for claim in tuple(self.claims):

@@ -41,6 +41,7 @@ class Presence(Loop):
         stuck: Callable[[], list[str]],
         told: Callable[[bool], None],
         elected: Callable[[], None],
+        disowned: Callable[[], None],
     ) -> None:
         self.heartbeat = settings().HEARTBEAT_SECONDS
         # An outage must not be slept through: who is not back within a heartbeat is taken for dead.
@@ -53,6 +54,7 @@ class Presence(Loop):
         self._stuck = stuck
         self._told = told  # called after each renewal with whether jobs of ours are to be cancelled
         self._elected = elected  # called when this worker begins to lead
+        self._disowned = disowned  # called when our jobs were given to others
         self._listener = bell.Listener()
         self._known = False
         self._steady_since: float | None = None
@@ -72,6 +74,8 @@ class Presence(Loop):
         renewal = renew(self._present(), self.leadership.stale(asked))
         answered = now()
         self.leadership.told(renewal, asked, answered)
+        if renewal.made and self._known:
+            self._disowned()  # before anything may start again
         self.board.fresh_until = asked + MISSED * self.heartbeat
         if self._steady_since is None:
             self._steady_since = answered

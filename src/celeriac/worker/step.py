@@ -79,7 +79,14 @@ class LedgerStep(bootsteps.StartStopStep):
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
         self.presence = Presence(
-            worker, self.id, self.board, queues=claimer.queues, stuck=deadlines.stuck, told=told, elected=upkeep.wake
+            worker,
+            self.id,
+            self.board,
+            queues=claimer.queues,
+            stuck=deadlines.stuck,
+            told=told,
+            elected=upkeep.wake,
+            disowned=claimer.dispatcher.disown,
         )
         rescue = rescuer(self.presence.leads, board.now, self.presence.steady, judge_orphans, partial(_tell, worker))
         self.loops = [deadlines, upkeep, Loop("rescue", rescue), self.presence]
