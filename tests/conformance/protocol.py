@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from celeriac.conf import settings
 from celeriac.ledger.rows import ClaimedJob
@@ -26,7 +27,7 @@ class Body:
 class Worker:
     """A logical worker. `views` are what it believes to hold, in the order in which it runs them."""
 
-    id: UUID = field(default_factory=uuid4)
+    id: UUID
     state: str = "alive"  # or stalled, or dead
     views: list[Body] = field(default_factory=list)
 
@@ -70,8 +71,20 @@ class Belief:
 
     def __init__(self, workers: int) -> None:
         self.jobs: dict[UUID, Told] = {}
-        self.workers = [Worker() for _ in range(workers)]
+        self.workers: list[Worker] = []
+        self._ids = count(1)
+        for _ in range(workers):
+            self.another()
         self.accepted: Counter[UUID] = Counter()
+
+    def next_id(self) -> UUID:
+        """Ids in order, so that the same example is the same run; their first halves differ, for locks."""
+        number = next(self._ids)
+        return UUID(int=(number << 64) + number)
+
+    def another(self) -> Worker:
+        self.workers.append(Worker(self.next_id()))
+        return self.workers[-1]
 
     def one(self, number: int, fits: Callable[[Worker], object]) -> Worker | None:
         some = [worker for worker in self.workers if fits(worker)]

@@ -218,3 +218,76 @@ class TestLoop:
 
     def test_does_not_keep_a_process_alive(self):
         assert Loop("tested", float).daemon
+
+
+CUT = 99.0  # seconds: a rest in which the connection is cut
+
+
+class Watched(Loop):
+    """A service that has to know of its failures, and rests in its own way."""
+
+    def __init__(self, script: list[float | Exception]) -> None:
+        super().__init__("watched", self.step, cap=0.5)
+        self.script = script
+        self.did: list[object] = []
+        self.over = threading.Event()
+
+    def step(self) -> float:
+        now = self.script.pop(0)
+        self.did.append("round")
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+    def pause(self, seconds: float) -> None:
+        self.did.append(seconds)
+        if seconds == CUT:
+            raise AWAY
+        if not self.script:
+            self.over.set()
+            super().pause(3600.0)
+
+    def failed(self) -> None:
+        self.did.append("failed")
+
+
+class TestALoopOfItsOwnKind:
+    @pytest.fixture
+    def watched(self, monkeypatch):
+        started: list[Watched] = []
+        monkeypatch.setattr("celeriac.loops.random.uniform", lambda low, high: high)
+
+        def start(*script: float | Exception) -> list[object]:
+            started.append(Watched(list(script)))
+            started[-1].start()
+            assert started[-1].over.wait(PATIENCE)
+            return started[-1].did
+
+        yield start
+        for loop in started:
+            loop.stop()
+            assert not loop.is_alive()
+
+    def test_pauses_in_its_own_way_for_as_long_as_its_round_said(self, watched):
+        assert watched(1.5, 0.0) == ["round", 1.5, "round", 0.0]
+
+    def test_is_told_of_a_failure_before_it_pauses(self, watched):
+        assert watched(AWAY, 7.0) == ["round", "failed", 0.2, "round", 7.0]
+
+    def test_is_told_of_each_failure_and_of_errors_of_its_own(self, watched):
+        assert watched(AWAY, ValueError("bug"), 7.0).count("failed") == 2
+
+    def test_waits_no_longer_than_its_cap_however_long_the_outage(self, watched):
+        waits = [step for step in watched(*[AWAY] * 8, 7.0) if isinstance(step, float)]
+        assert waits == [0.2, 0.4, *[0.5] * 6, 7.0]
+
+    def test_a_pause_that_fails_is_a_failure_too(self, watched):
+        """Presence rests on its session, which may be cut."""
+        assert watched(CUT, 7.0) == ["round", CUT, "failed", 0.2, "round", 7.0]
+
+    def test_that_was_stopped_in_its_round_does_not_pause(self):
+        loop = Watched([3.0])
+        loop._round = lambda: loop.stop() or 3600.0
+        loop.start()
+        loop.join(PATIENCE)
+        assert loop.did == []

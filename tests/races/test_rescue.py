@@ -29,6 +29,11 @@ class Gate:
         return lambda held: (self(), verdicts(held))[1]
 
 
+def all_dead(held):
+    ends = [ending(job, "dead", charge=1, loss=1) for job in held]
+    return judged(endings=ends, failures=[story(job) for job in held])(held)
+
+
 @pytest.fixture
 def lost(ledger):
     worker = a_present()
@@ -67,11 +72,10 @@ class TestTwoRescuers:
         [job] = claimed(ledger, lost)
         ledger.workers.all().delete()
         [orphaned] = ledger.sightings().values()
-        end = judged(endings=[ending(job, "dead", charge=1, loss=1)], failures=[story(job)])
         first = actor()
         first.begins()
-        assert first.does(ledger.rescue, orphaned, end) is not None
-        second = actor().starts(ledger.rescue, orphaned, end)
+        assert first.does(ledger.rescue, orphaned, all_dead) is not None
+        second = actor().starts(ledger.rescue, orphaned, all_dead)
         blocked(1)
         first.commits()
         told = second.result(PATIENCE)

@@ -10,15 +10,16 @@ from uuid import uuid4
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 
 from celeriac.ledger.rows import Sighting
-from celeriac.upkeep.census import CHANCE, CLOSEST, LEASE, MISSED, Census
+from celeriac.upkeep.census import CHANCE, CLOSEST, ENDED, LEASE, MISSED, Census
 
 BEAT = 2.0
 HOUR = 3600.0
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = 60 * BEAT
+simulated = settings(deadline=None)  # two minutes an example
 SLACK = 0.02  # seconds: what rest() adds, and float arithmetic
 
 
@@ -86,26 +87,31 @@ steady_clock = Clock()
 
 
 class TestTheLiving:
+    @simulated
     @given(st.lists(rhythms, min_size=1, max_size=3), steps, looks)
     def test_with_a_session_that_holds_are_never_lost_whatever_clocks_and_looks_do(self, several, clock, late):
         assert losses([Life(beats(rhythm)) for rhythm in several], clock, late) == {}
 
+    @simulated
     @given(rhythms, looks, st.lists(st.tuples(st.floats(0.0, LONG), st.floats(0.0, BEAT)), max_size=10))
     def test_that_renew_in_time_are_never_lost_whatever_their_sessions_do(self, rhythm, late, cuts):
         gaps = [(start, start + length) for start, length in cuts]
         assert losses([Life(beats(rhythm), gaps=gaps)], steady_clock, late) == {}
 
+    @simulated
     @given(rhythms, steps, looks, st.lists(st.tuples(st.floats(0.0, LONG), st.floats(0.0, BEAT)), max_size=10))
     @example([1.0], Clock([(8.2, HOUR)]), [1.5], [(8.1, 0.9)])
     def test_that_renew_in_time_are_never_lost_though_session_and_clock_break_at_once(self, rhythm, clock, late, cuts):
         gaps = [(start, start + length) for start, length in cuts]
         assert losses([Life(beats(rhythm), gaps=gaps)], clock, late) == {}
 
+    @simulated
     @given(rhythms, st.floats(1.0, 10.0))
     def test_are_judged_by_their_own_heartbeat(self, rhythm, times_slower):
         slow = Life([when * times_slower for when in beats(rhythm)], heartbeat=BEAT * times_slower)
         assert losses([slow], steady_clock, []) == {}
 
+    @simulated
     @given(times, st.floats(MISSED * BEAT, 20 * BEAT), st.floats(0.0, 1.0), steps)
     def test_are_given_time_to_come_back_after_an_outage(self, start, length, back_after, clock):
         """Everybody's session was cut, every row is old, and nobody is dead."""
@@ -115,12 +121,14 @@ class TestTheLiving:
         life = Life([*before, *beats([1.0], returned)], gaps=[(start, returned)])
         assert losses([life], clock, [], outages=[(start, back)]) == {}
 
+    @simulated
     @given(rhythms, looks, times, steps)
     def test_are_not_lost_to_a_new_observer(self, rhythm, late, begin, clock):
         assert losses([Life(beats(rhythm))], clock, late, begin=begin) == {}
 
 
 class TestTheDead:
+    @simulated
     @given(rhythms, times, st.lists(st.floats(0.0, 0.5), max_size=100))
     def test_with_an_ended_session_are_lost_soon_after_the_missed_renewal(self, rhythm, dies, late):
         life = Life(beats(rhythm), dies=dies)
@@ -128,12 +136,17 @@ class TestTheDead:
         found = losses([life], steady_clock, late)
         assert dies <= found[life.id] <= last + MISSED * BEAT + max([0.0, *late]) + BEAT + SLACK
 
+    @simulated
     @given(rhythms, times)
     def test_with_an_ended_session_are_lost_at_the_missed_renewal_by_an_observer_in_time(self, rhythm, dies):
         life = Life(beats(rhythm), dies=dies)
         last = max(when for when in beats(rhythm) if when < dies)
-        assert losses([life], steady_clock, [])[life.id] <= max(last + MISSED * BEAT, dies) + CLOSEST * BEAT + SLACK
+        seen_gone = dies + BEAT / 2 + ENDED * BEAT  # the next look, and the time that a living one would get
+        assert (
+            losses([life], steady_clock, [])[life.id] <= max(last + MISSED * BEAT, seen_gone) + CLOSEST * BEAT + SLACK
+        )
 
+    @simulated
     @given(rhythms, times, steps, st.booleans())
     def test_are_lost_after_the_lease_at_the_latest_whatever_clocks_do(self, rhythm, dies, clock, told):
         life = (Life if told else Silent)(beats(rhythm), dies=dies)
@@ -141,12 +154,14 @@ class TestTheDead:
         found = losses([life], clock, [])
         assert found[life.id] <= last + (LEASE + CHANCE) * BEAT + 2 * BEAT
 
+    @simulated
     @given(st.floats(0.0, 100 * HOUR), st.floats(0.0, 3.0))
     def test_that_were_dead_before_anybody_looked_get_a_last_chance_and_no_more(self, ago, begin):
         life = Silent([begin - LEASE * BEAT - 1.0 - ago])
         found = losses([life], steady_clock, [], begin=begin)
         assert begin + CHANCE * BEAT < found[life.id] <= begin + CHANCE * BEAT + BEAT + SLACK
 
+    @simulated
     @given(st.floats(0.0, 100.0))
     def test_that_left_nothing_but_jobs_are_lost_after_the_lease(self, begin):
         census, orphan = Census(BEAT), Sighting(uuid4())
@@ -175,7 +190,8 @@ class TestAfterAnOutage:
     def test_an_ended_session_is_believed_again_once_ours_have_held(self):
         census, look = Census(BEAT), sighting(age=MISSED * BEAT + 0.1, ended=True)
         assert census.observe([look], 0.0, MISSED * BEAT) == []
-        assert census.observe([look], 0.2, MISSED * BEAT + 0.2) == [look]
+        assert census.observe([look], ENDED * BEAT - 0.1, MISSED * BEAT + 0.2) == []
+        assert census.observe([look], ENDED * BEAT, MISSED * BEAT + 0.2) == [look]
 
 
 def sighting(id_=None, *, age=0.0, ended=False, heartbeat=BEAT):
@@ -215,10 +231,15 @@ class TestRest:
         rest = Census(heartbeat).rest([sighting(age=age, heartbeat=beat) for age, beat in seen])
         assert CLOSEST * heartbeat <= rest <= heartbeat
 
-    def test_of_an_observer_of_nobody_is_a_heartbeat(self):
-        assert Census(BEAT).rest([]) == BEAT
+    def test_of_an_observer_of_nobody_is_half_a_heartbeat(self):
+        assert Census(BEAT).rest([]) == BEAT / 2
+
+    def test_is_short_while_a_session_is_gone(self):
+        census, look = Census(BEAT), sighting(ended=True)
+        census.observe([look], 0.0, LONG)
+        assert census.rest([look]) == CLOSEST * BEAT
 
     @given(st.floats(0.0, (MISSED - CLOSEST) * BEAT - 0.02))
     def test_ends_just_when_the_first_may_have_missed_a_renewal(self, age):
         rest = Census(BEAT).rest([sighting(age=age), sighting(age=0.0)])
-        assert rest == pytest.approx(min(BEAT, MISSED * BEAT - age + 0.01))
+        assert rest == pytest.approx(min(BEAT / 2, MISSED * BEAT - age + 0.01))

@@ -12,7 +12,7 @@ from celeriac.ledger import bell
 from celeriac.ledger.rows import Ending, Sighting
 from celeriac.ledger.verbs import Judged, Rescued
 from celeriac.upkeep import rescuer as module
-from celeriac.upkeep.census import CHANCE, LEASE, MISSED
+from celeriac.upkeep.census import CHANCE, ENDED, LEASE, MISSED
 from celeriac.upkeep.rescuer import rescuer
 
 BEAT = 2.0
@@ -81,6 +81,8 @@ def test_a_dead_worker_is_rescued_and_it_is_told_and_said(stage, caplog):
     dead = silent(MISSED * BEAT + 0.1, ended=True)
     stage.sightings = [dead, silent()]
     assert 0 < stage.round() <= BEAT
+    assert stage.rescued == []
+    stage.passes(ENDED * BEAT)
     assert stage.rescued == [dead]
     assert stage.told == [(dead, stage.answer)]
     [said] = caplog.messages
@@ -93,6 +95,7 @@ def test_queues_with_work_and_ends_are_rung(stage):
     stage.sightings = [silent(MISSED * BEAT + 0.1, ended=True)]
     stage.answer = Rescued([], {"a", "b"}, later=True, judged=ends)
     stage.round()
+    stage.passes(ENDED * BEAT)
     assert sorted(stage.rung) == sorted(["a", "b", bell.SCHEDULED, "done"])
 
 
@@ -100,6 +103,7 @@ def test_one_that_was_not_lost_after_all_is_not_told(stage, caplog):
     stage.sightings = [silent(MISSED * BEAT + 0.1, ended=True)]
     stage.answer = None
     stage.round()
+    stage.passes(ENDED * BEAT)
     assert (stage.told, stage.rung, caplog.messages) == ([], [], [])
 
 
@@ -109,7 +113,7 @@ def test_an_ended_session_is_not_believed_until_our_own_have_held(stage):
     stage.round()
     assert stage.rescued == []
     stage.steady = MISSED * BEAT + 0.1
-    stage.passes(0.1)
+    stage.passes(ENDED * BEAT)
     assert stage.rescued == stage.sightings
 
 

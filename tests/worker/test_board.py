@@ -7,7 +7,7 @@ import signal
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from celeriac.worker import board as boards
 from celeriac.worker.board import Board
@@ -156,6 +156,7 @@ class TestEveryField:
     )
     idle = {"mark": None, "halt": False, "shed": False, "late": boards.NOBODY, "text": ""}
 
+    @settings(deadline=None)
     @given(writes)
     def test_keeps_what_was_written_to_it_last(self, writes):
         board = Board(4)
@@ -235,3 +236,20 @@ class TestText:
         board.write_text(0, "of the one before")
         board.mark(0, 1, 2.0)
         assert board.text(0) == ""
+
+
+class TestCancels:
+    places = st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 2, boards.JOBS - 2, boards.JOBS - 1]))
+
+    @settings(deadline=None)
+    @given(st.lists(places, max_size=8, unique=True), st.integers(0, 3))
+    def test_mark_one_job_of_one_claim_until_the_slot_begins_another(self, marked, begun):
+        board = Board(4)
+        board.mark(0, 1, 2.0)
+        for slot, index in marked:
+            board.cancel(slot, index)
+        every = [(slot, index) for slot in range(4) for index in (0, 1, 2, boards.JOBS - 2, boards.JOBS - 1)]
+        assert {place for place in every if board.cancelled(*place)} == set(marked)
+        board.forget_cancels(begun, boards.JOBS)
+        assert {place for place in every if board.cancelled(*place)} == {p for p in marked if p[0] != begun}
+        assert board.running(0) == (1, 2.0)

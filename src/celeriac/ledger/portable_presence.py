@@ -33,10 +33,10 @@ def _bid(id_: UUID, stale: int | None, alias: str) -> tuple[UUID | None, int]:
     if made:
         return id_, 1
     gone = not Worker.objects.using(alias).filter(id=lease.holder).exists()
-    taken = (lease.holder == id_ or lease.number == stale or gone) and leases.filter(
-        name=_LEAD, number=lease.number
-    ).update(holder=id_, number=F("number") + 1)
-    return (id_, lease.number + 1) if taken else (lease.holder, lease.number)
+    if lease.holder != id_ and lease.number != stale and not gone:
+        return lease.holder, lease.number
+    taken = leases.filter(name=_LEAD, number=lease.number).update(holder=id_, number=F("number") + 1)
+    return (id_, lease.number + 1) if taken else (None, lease.number)  # of several bids one wins
 
 
 def sightings(*, using: str | None = None) -> list[Sighting]:

@@ -36,7 +36,11 @@ def rescuer(
         if not leads():
             census.forget()
             return heartbeat / 4
+        began = clock()
         sightings = queries.sightings()
+        if not leads() or clock() - began > heartbeat:
+            census.forget()  # the database was away meanwhile: who could not renew is not dead
+            return heartbeat / 4
         for lost in census.observe(sightings, clock(), steady()):
             _rescue(lost, judge, tell)
         return census.rest(sightings)

@@ -122,6 +122,7 @@ class Claimer(threading.Thread):
         self._hot.pop(queue)
         free = self.dispatcher.free
         wanted = self.pace.capacity(free)
+        self.dispatcher.claimed = now()
         jobs = claim(self.id, queue, wanted)
         if len(jobs) == wanted:
             self._hot[queue] = None  # there is probably more; the other queues have their turn first

@@ -46,7 +46,7 @@ class Deadlines(Loop):
         super().__init__("deadlines", self.look)
         self.dispatcher = dispatcher
         self._late = SHED * settings().CLAIM_SECONDS
-        self._next = 0.0
+        self._next = math.inf
         dispatcher.watch = self.watch
 
     def watch(self, claim: InFlight) -> None:
@@ -59,7 +59,7 @@ class Deadlines(Loop):
 
     def look(self) -> float:
         """See to every claim; return the seconds until one may be due."""
-        self._next = 0.0  # who comes while we look has us look again
+        self._next = math.inf  # who comes while we look has us look again
         rest = min(REST, *(self._see_to(claim) for claim in tuple(self.dispatcher.claims)), REST)
         self._next = now() + rest
         return rest

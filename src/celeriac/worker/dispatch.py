@@ -14,8 +14,10 @@ from billiard.pool import EX_RECYCLE
 from celery.exceptions import WorkerLostError
 from celery.worker import state as worker_state
 
+from celeriac.conf import settings
 from celeriac.ledger.rows import ClaimedJob
 from celeriac.outcomes import Kind
+from celeriac.upkeep.census import MISSED
 from celeriac.worker import evidence
 from celeriac.worker.board import NOBODY, Board, now
 from celeriac.worker.executor import Claim, Ran, run_claim
@@ -72,6 +74,7 @@ class Dispatcher:
         self.fallen: deque[Fallen] = deque()
         self.to_release: deque[Sequence[ClaimedJob]] = deque()
         self.retired: set[InFlight] = set()
+        self.claimed = now()  # when the jobs that are being dispatched were asked for
         self.watch: Callable[[InFlight], None] = lambda _: None
         self._wake = wake
         self._lock = threading.Lock()
@@ -108,6 +111,7 @@ class Dispatcher:
             (self.worker.max_tasks_per_child or 0) if self.has_processes else 0,
             (self.worker.max_memory_per_child or 0) if self.has_processes else 0,
             careful,
+            self.claimed + MISSED * settings().HEARTBEAT_SECONDS,
         )
         if shortest < math.inf:
             self.watch(claim)

@@ -4,6 +4,7 @@ So signals, `before_start`, Sentry, OpenTelemetry and `current_task` all work, a
 the job's `Run` (`celeriac.api.context`) instead of being stored twice.
 """
 
+import math
 import os
 import resource
 import sys
@@ -43,6 +44,7 @@ class Claim(NamedTuple):
     max_jobs: int = 0  # recycle the process after this many jobs in its life; 0: never
     max_memory: int = 0  # recycle above this many KiB of resident memory; 0: never
     careful: bool = False  # write each end before the next start, so that who was running can be told without us
+    begin_by: float = math.inf  # board's now(): a worker that was stopped until then may have lost these jobs
 
 
 class Ran(NamedTuple):
@@ -67,12 +69,13 @@ def run_claim(claim: Claim) -> Ran:
     unfinished = flush.begin(pending, claim.slot)
     board = boards.board
     guarded = pool_process.install()
+    overdue = boards.now() > claim.begin_by
     connections.refresh()
     stats: dict[str, tuple[int, float]] = {}
     recycle = False
     index = 0
     try:
-        while not recycle and (board is None or board.may_start(claim.slot)):
+        while not recycle and not overdue and (board is None or board.may_start(claim.slot)):
             try:
                 job = pending.popleft()
             except IndexError:

@@ -25,11 +25,17 @@ class Limits:
         task = self.worker.app.tasks.get(job.task)
         soft, hard = getattr(task, "soft_time_limit", None), getattr(task, "time_limit", None)
         if '"timelimit"' in job.headers:
-            called_hard, called_soft = payload.decode(job.headers).get("timelimit") or (None, None)
-            soft, hard = called_soft or soft, called_hard or hard
+            called = payload.decode(job.headers).get("timelimit")
+            # Whoever wrote the row: a limit that is none must not stop the claimer.
+            if isinstance(called, list) and len(called) == 2 and all(_is_limit(limit) for limit in called):
+                soft, hard = called[1] or soft, called[0] or hard
         return soft or self.worker.soft_time_limit or None, hard or self.worker.time_limit or self.default
 
     def of_all(self, jobs: Sequence[ClaimedJob]) -> list[Limited]:
         """Return the limits of each job, or nothing if none has any."""
         limits = [self.of(job) for job in jobs]
         return limits if any(soft or hard for soft, hard in limits) else []
+
+
+def _is_limit(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -61,7 +61,8 @@ class Presence(Loop):
 
     def steady(self) -> float:
         """Return for how many seconds renewals have worked and sessions have held."""
-        return 0.0 if self._steady_since is None else now() - self._steady_since
+        late = now() >= self.board.fresh_until  # a renewal that hangs has not failed yet
+        return 0.0 if late or self._steady_since is None else now() - self._steady_since
 
     def leads(self) -> bool:
         """Whether this worker leads."""
@@ -77,7 +78,7 @@ class Presence(Loop):
         if renewal.made and self._known:
             self._disowned()  # before anything may start again
         self.board.fresh_until = asked + MISSED * self.heartbeat
-        if self._steady_since is None:
+        if self._steady_since is None or answered - asked > self.heartbeat:
             self._steady_since = answered
         if renewal.made and self._known:
             logger.error(

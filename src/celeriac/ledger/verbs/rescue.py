@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from celeriac import events, faults
 from celeriac.ledger.database import connection_of, writing
-from celeriac.ledger.models import Worker
-from celeriac.ledger.queries import held_by
+from celeriac.ledger.models import Job, Worker
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return, Sighting
+from celeriac.ledger.states import State
 from celeriac.ledger.verbs.finish import write_ends
 from celeriac.ledger.verbs.reschedule import write_returns
 
@@ -46,7 +46,9 @@ def rescue(lost: Sighting, judge: Callable[[list[ClaimedJob]], Judged], *, using
             if not rows.select_for_update(skip_locked=skips).filter(seen_at=lost.seen_at).exists():
                 return None
         faults.point("rescue.after_lock")
-        held = held_by(lost.id, using=using)
+        # Locked, or one that its worker ends in this moment would be told of as lost.
+        running = Job.objects.using(alias).select_for_update().filter(worker=lost.id, state=State.RUNNING)
+        held = [ClaimedJob(*row) for row in running.order_by("id").values_list(*ClaimedJob._fields)]
         judged = judge(held)
         ending = {end.id for end in judged.endings}
         ended = write_ends(judged.endings, [story for story in judged.failures if story.id in ending], using=using)

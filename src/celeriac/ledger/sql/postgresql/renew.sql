@@ -49,7 +49,7 @@ WITH advisory AS MATERIALIZED (
 )
 SELECT
     present.made,
-    COALESCE(bid.holder, lead.holder),
+    COALESCE(bid.holder, CASE WHEN NOT lead.open THEN lead.holder END),  -- who bid and lost knows that somebody else won
     COALESCE(bid.number, lead.number, 0),
     EXISTS (SELECT FROM celeriac_job WHERE worker = %(id)s AND state = 'running' AND cancel <> '')
 FROM present LEFT JOIN bid ON true LEFT JOIN lead ON true
