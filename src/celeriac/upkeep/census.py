@@ -63,7 +63,7 @@ class Census:
 
     def _is_lost(self, worker: Sighting, unchanged: float, ended: float, steady: float) -> bool:
         beat = worker.heartbeat or self.heartbeat
-        if ended >= ENDED * beat and min(max(worker.age, unchanged), steady) > MISSED * beat:
+        if min(ended, unchanged) >= ENDED * beat and min(max(worker.age, unchanged), steady) > MISSED * beat:
             return True
         old = worker.seen_at is not None and worker.age > LEASE * beat
         return unchanged > LEASE * beat or (old and unchanged > CHANCE * beat)
