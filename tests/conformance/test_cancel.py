@@ -132,7 +132,7 @@ def test_a_rescue_of_its_worker_does_not_bring_it_back(ledger):
     job, other = ledger.running(), ledger.running()
     ledger.cancel(job, signal="SIGTERM")
     rescued = verbs.rescue(
-        Sighting(WORKER), lambda held: verbs.Judged([back(job, loss=1) for job in held], []), using=ledger.alias
+        Sighting(WORKER), lambda held: verbs.Judged([back(job, loss=1) for job in held], [], []), using=ledger.alias
     )
     assert rescued.queues == {"q"}
     assert ids(ledger.claim()) == [other.id]

@@ -98,9 +98,10 @@ def test_threads_are_waited_for_and_left_to_rescue_when_somebody_insists(celery_
     assert (row.state, row.attempt) == ("succeeded", 0)
 
 
-def test_the_whole_group_may_get_the_signal(celery_worker_process, tmp_path):
+@pytest.mark.parametrize("grace", [0.5, 25])
+def test_the_whole_group_may_get_the_signal(celery_worker_process, tmp_path, grace):
     """As from Ctrl-C in a terminal, or systemd's KillMode=control-group."""
-    worker = celery_worker_process(SHOP, "-c", "2", env=briefly())
+    worker = celery_worker_process(SHOP, "-c", "2", env=settings_env(CELERIAC={"DRAIN_SECONDS": grace}))
     path = str(tmp_path / "notes")
     result = hold.delay(str(tmp_path / "gate"), path)
     wait_until(lambda: lines(path))

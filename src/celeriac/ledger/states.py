@@ -17,7 +17,7 @@ class State(StrEnum):
     WAITING = "waiting"  # on parents, an event, or a worker that knows the task; moved by finish, settle, unpark
     SCHEDULED = "scheduled"  # until run_at; moved by stage
     READY = "ready"  # moved by claim
-    RUNNING = "running"  # held by one claim; moved by finish, reschedule, release
+    RUNNING = "running"  # held by one claim; moved by finish, reschedule, release, rescue
     SUCCEEDED = "succeeded"
     DEAD = "dead"
     CANCELLED = "cancelled"

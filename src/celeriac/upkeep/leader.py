@@ -41,5 +41,4 @@ class Leadership:
 
     def rest(self, now: float, heartbeat: float) -> float:
         """Return the seconds until the next renewal: a heartbeat, or less if the lease may be free before."""
-        free = self._since + self.tenure - now
-        return min(heartbeat, free) if free > 0 else heartbeat
+        return min(heartbeat, max(0.01, self._since + self.tenure - now))

@@ -170,6 +170,9 @@ class Dispatcher:
         error = getattr(error, "exc", error)
         blamed: Sequence[ClaimedJob] = ()
         running = None if _is_recycling(error) else self.board.running(claim.slot)
+        if self.board.draining and claim.ended_by is None and "(SIGTERM)" in str(error):
+            # The signal went to the whole process group (systemd, a terminal), and the process did not wait for us.
+            claim.ended_by, claim.ended_index = Interrupted("The worker drains"), running[0] if running else NOBODY
         if claim.ended_by is not None:
             error = claim.ended_by
             if running is not None and running[0] != claim.ended_index:

@@ -78,6 +78,12 @@ class LedgerStep(bootsteps.StartStopStep):
                 claimer.look_for_cancels()
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
+        rescue = Loop("rescue", rescuer(self._leads, board.now, self._steady, judge_orphans, partial(_tell, worker)))
+
+        def elected() -> None:
+            upkeep.wake()
+            rescue.wake()
+
         self.presence = Presence(
             worker,
             self.id,
@@ -85,11 +91,10 @@ class LedgerStep(bootsteps.StartStopStep):
             queues=claimer.queues,
             stuck=deadlines.stuck,
             told=told,
-            elected=upkeep.wake,
+            elected=elected,
             disowned=claimer.dispatcher.disown,
         )
-        rescue = rescuer(self.presence.leads, board.now, self.presence.steady, judge_orphans, partial(_tell, worker))
-        self.loops = [deadlines, upkeep, Loop("rescue", rescue), self.presence]
+        self.loops = [deadlines, upkeep, rescue, self.presence]
         if claimer.dispatcher.blocks:
             self.loops.append(Loop("cancels", claimer.mark_cancels_while_blocked))
         for thread in (*self.loops, claimer):
@@ -99,6 +104,9 @@ class LedgerStep(bootsteps.StartStopStep):
 
     def _leads(self) -> bool:
         return self.presence.leads()
+
+    def _steady(self) -> float:
+        return self.presence.steady()
 
     def _shutting_down(self, how: str = "Warm", **_: Any) -> None:
         if self.drain is not None:
