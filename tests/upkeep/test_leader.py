@@ -169,7 +169,7 @@ class TestByItself:
         assert leadership.stale(10.0 + TENURE - 0.01) is None
         assert leadership.stale(10.0 + TENURE) == 7
 
-    @pytest.mark.parametrize(("now", "rest"), [(10.0, BEAT), (11.0, TENURE - 1.0), (10.0 + TENURE, BEAT)])
+    @pytest.mark.parametrize(("now", "rest"), [(10.0, BEAT), (11.0, TENURE - 1.0), (10.0 + TENURE, 0.01)])
     def test_rests_a_heartbeat_or_until_the_lease_may_be_free(self, leadership, now, rest):
         leadership.told(Renewal(False, self.other, 7), 9.9, 10.0)
         assert leadership.rest(now, BEAT) == pytest.approx(rest)
