@@ -24,7 +24,7 @@ LEASE = 6.0
 CHANCE = 2.0
 
 #: A session has to be gone for this long: a living worker replaces one that was cut at once.
-ENDED = 0.25
+ENDED = 0.125
 
 #: Looks are never closer than this, in heartbeats.
 CLOSEST = 0.125
