@@ -38,6 +38,7 @@ class Coroner(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="coroner", daemon=True)
         self.deaths = Deaths()
+        self.worker_of: dict[int, int] = {}
         self._workers: set[int] = set()
         self._living: set[int] = set()
         self._over = threading.Event()
@@ -53,6 +54,7 @@ class Coroner(threading.Thread):
     def look(self) -> None:
         for worker in tuple(self._workers):
             family = {worker, *children_of(worker)}
+            self.worker_of.update(dict.fromkeys(family, worker))
             self._living |= family - self.deaths.dead.keys()
         for pid in tuple(self._living):
             now = time.monotonic()

@@ -26,6 +26,8 @@ class Crew:
         self.workers: list[Worker] = []
         self.frozen: set[int] = set()
         self.kills = 0
+        self.restarted = 0
+        self._dismissed: set[int] = set()
         self.coroner = Coroner()
         self.coroner.start()
 
@@ -70,12 +72,21 @@ class Crew:
         pids = {run.pid for run in runs if run.end is None and run.number in set(numbers)}
         return next((worker for worker in self.ready if pids.intersection(self.pool_of(worker))), None)
 
+    def supervise(self) -> None:
+        """Do as every process manager does: a worker that ended though nobody asked it to is started again."""
+        for worker in tuple(self.workers):
+            if worker.process.poll() is not None and worker.pid not in self._dismissed:
+                self._dismissed.add(worker.pid)
+                self.restarted += 1
+                self.start(wait=False)
+
     # -- hurting
 
     def kill_parent(self, worker: Worker) -> None:
         """SIGKILL to the main process alone."""
         self.coroner.look()  # its children are found through it: the last chance
         self.kills += 1
+        self._dismissed.add(worker.pid)
         worker.send(signal.SIGKILL)
         worker.wait()
 
@@ -90,6 +101,7 @@ class Crew:
         """SIGKILL to the main process and its pool, as the OOM killer does to a container."""
         self.coroner.look()
         self.kills += 1
+        self._dismissed.add(worker.pid)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
 
@@ -104,6 +116,7 @@ class Crew:
     def term(self, worker: Worker, *, then_kill_after: float | None = None) -> float:
         """SIGTERM as a deploy sends it, and SIGKILL to what is left; return the seconds it took to be gone."""
         asked = time.monotonic()
+        self._dismissed.add(worker.pid)
         worker.send(signal.SIGTERM)
         if then_kill_after is not None:
             try:
@@ -115,7 +128,7 @@ class Crew:
     # -- the end
 
     def end(self) -> None:
-        for worker in self.workers:
+        for worker in tuple(self.workers):
             if worker.process.poll() is None:
                 _kill_group(worker.pid, signal.SIGCONT)
         for worker in self.workers:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 
 from celeriac import Celery
+from tests.chaos.sleeping import mend
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.chaos.settings")
+
+mend()
 
 app = Celery("chaos")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -67,6 +67,13 @@ class Celeriac:
         open_ = Job.objects.filter(finished_at__isnull=True).values_list("id", flat=True)
         return not any(id_.int - NAMESPACE in wanted for id_ in open_)
 
+    def holds_any(self, hostname: str) -> bool:
+        """Whether the ledger says of a worker, by Celery's node name, that it is there or runs something."""
+        from celeriac.models import Job, Worker
+
+        ids = list(Worker.objects.filter(hostname=hostname).values_list("id", flat=True))
+        return bool(ids) and Job.objects.filter(worker__in=ids, state="running").exists()
+
 
 class Stock:
     """Celery as it is, late acks and results in the database."""
@@ -78,6 +85,9 @@ class Stock:
     def send(self, calls: Sequence[tuple[int, Call]]) -> None:
         """Ask one by one: there is no other way."""
         from tests.chaos import tasks
+        from tests.chaos.stock import app
+
+        app.set_current()  # in this thread too, or a shared task asks an app that nobody configured
 
         for number, call in calls:
             getattr(tasks, call.task).apply_async((number, *call.args), task_id=id_of(number), **call.options)

@@ -50,7 +50,7 @@ def order(number: int, where: str) -> None:
         ask(number)
         if where == "killed before COMMIT":
             die()
-        if where == "exception":
+        if where == "rolled back by an exception":
             raise RuntimeError("the request failed")
     # A bell rings from a thread: it gets its turn before this process ends.
     threading.Event().wait(0.05)
@@ -58,7 +58,7 @@ def order(number: int, where: str) -> None:
 
 WHERES = [
     *("killed after INSERT", "killed before COMMIT", "killed after COMMIT", "killed before the bell"),
-    *("exception", "killed at random", "killed at random", "not killed"),
+    *("rolled back by an exception", "killed at random", "killed at random", "not killed"),
 ]
 
 

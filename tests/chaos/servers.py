@@ -86,6 +86,13 @@ class ChaosBroker:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
 
+    def depth(self) -> tuple[int, int]:
+        """Return how many messages wait, and how many are delivered and not acked."""
+        import redis
+
+        with redis.Redis.from_url(self.url) as client:
+            return client.llen("celery"), client.hlen("unacked")
+
     def stop(self) -> None:
         if self._server is not None:
             self.thaw()

@@ -44,6 +44,14 @@ def take(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
+def is_first(number: int) -> bool:
+    """Whether no body of this job has asked before."""
+    mark = Path(f"{settings.CHAOS_WITNESS}.began-{number}")
+    began = mark.exists()
+    mark.touch()
+    return not began
+
+
 @shared_task(bind=True)
 def work(self, number, seconds):
     """An ordinary job."""
@@ -55,11 +63,18 @@ def work(self, number, seconds):
 AGAIN = {"autoretry_for": (OperationalError, InterfaceError), "default_retry_delay": 0.2, "max_retries": 100}
 
 
+@shared_task(bind=True)
+def linger(self, number, first, again):
+    """A job whose first body takes *first* seconds, so that it is there to be hit, and the next ones *again*."""
+    with witnessed(self, number):
+        take(first if is_first(number) else again)
+
+
 @shared_task(bind=True, atomic=True, **AGAIN)
-def effect(self, number, seconds):
+def effect(self, number, seconds, first=0.0):
     """A job whose effect is a row, in one transaction with its own end where the peer can do that."""
     with transaction.atomic() if settings.CHAOS_PEER == "celery" else nullcontext(), witnessed(self, number):
-        take(seconds)
+        take(first if first and is_first(number) else seconds)
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO chaos_effect (number) VALUES (%s)", [number])
 
@@ -75,10 +90,8 @@ def pill(self, number, sig="SIGKILL"):
 @shared_task(bind=True)
 def leave(self, number, always):
     """`os._exit()` in a body, each time or the first time only."""
-    mark = Path(f"{settings.CHAOS_WITNESS}.left-{number}")
     with witnessed(self, number):
-        if always or not mark.exists():
-            mark.touch()
+        if is_first(number) or always:
             os._exit(3)
 
 

@@ -41,7 +41,7 @@ class Findings:
     overlaps: list[int] = field(default_factory=list)  # two bodies at once
     reruns: list[int] = field(default_factory=list)  # ended within a flush of its process's death, and run again
     interrupted: list[int] = field(default_factory=list)  # its process died within it
-    gaps: dict[int, float] = field(default_factory=dict)  # seconds from such a death to the next start of the job
+    gaps: list[tuple[int, int, float]] = field(default_factory=list)  # number, dead pid, seconds until it ran again
 
 
 def read(path: Path) -> list[Run]:
@@ -108,9 +108,10 @@ def _compare(
         pass  # it asked for another attempt
     elif run.end is None:
         found.interrupted.append(number)
-        found.gaps[number] = max(found.gaps.get(number, 0.0), following.start - until)
+        found.gaps.append((number, run.pid, following.start - until))
     elif run.pid in frozen or _excused(run, following, deaths, outages):
-        found.reruns.append(number)
+        # What was thrown into a body by its process's end interrupted it, too.
+        (found.interrupted if run.raised else found.reruns).append(number)
     elif number in transactional and any(a <= following.start and b >= run.start for a, b in outages):
         found.interrupted.append(number)
     else:

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -24,6 +24,7 @@ __all__ = [
     "clock",
     "connection_of",
     "execute",
+    "expect_forks",
     "explained",
     "is_postgresql",
     "keeps_sessions",
@@ -174,15 +175,38 @@ def writing(using: str | None = None) -> Iterator[str]:
         with transaction.atomic(using=alias):
             yield alias
         return
-    with _unforked, transaction.atomic(using=alias):
+    with _unforked if _forks else nullcontext(), transaction.atomic(using=alias):
         if len(connection.savepoint_ids) == 0:
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE celeriac_queue SET paused = paused WHERE 0")
         yield alias
 
 
-#: Held while a thread of this process writes to SQLite. A process forked in that moment would inherit SQLite's record
-#: of who in the process holds the file's lock, and wait for ever for a thread that it does not have.
+#: Held while a thread of a worker's main process writes to SQLite. A pool process forked in that moment would inherit
+#: SQLite's record of who in the process holds the file's lock, and wait for ever for a thread that it does not have.
 _unforked = threading.RLock()
+_forks = False
 
-os.register_at_fork(before=_unforked.acquire, after_in_parent=_unforked.release, after_in_child=_unforked.release)
+
+def expect_forks() -> None:
+    """Keep writes to SQLite and forks of this process apart, from now on."""
+    global _forks
+    if not _forks:
+        _forks = True
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+def _before_fork() -> None:
+    if _forks:
+        _unforked.acquire()
+
+
+def _after_fork() -> None:
+    if _forks:
+        _unforked.release()
+
+
+def _after_fork_in_child() -> None:
+    # A pool process forks nothing, and its atomic bodies hold the file's lock when they come here: the other way round.
+    global _forks, _unforked
+    _forks, _unforked = False, threading.RLock()

@@ -9,7 +9,7 @@ from celery import bootsteps, signals
 from celeriac.api.atomic import require_one_database
 from celeriac.conf import settings
 from celeriac.errors import ConfigurationError
-from celeriac.ledger.database import alias_of, connection_of, require_tables
+from celeriac.ledger.database import alias_of, connection_of, expect_forks, require_tables
 from celeriac.ledger.rows import Sighting
 from celeriac.ledger.verbs import Rescued
 from celeriac.loops import Loop, is_outage
@@ -50,6 +50,9 @@ class LedgerStep(bootsteps.StartStopStep):
         except ConfigurationError as error:
             raise SystemExit(f"celeriac: {error}") from None
         self.board = board.install()
+        pool = worker.pool_cls if isinstance(worker.pool_cls, str) else worker.pool_cls.__module__
+        if "prefork" in pool:
+            expect_forks()
         remote.register()
         return self
 

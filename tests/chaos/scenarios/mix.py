@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 from tests.chaos.scenarios.kills import SETTINGS
@@ -15,8 +16,7 @@ FAULTS = 7
 
 def _kill(stage: Stage, what: str) -> None:
     """Kill a worker, never the last."""
-    ready = stage.crew.ready
-    if len(ready) < 2:
+    if len(stage.crew.ready) < 2:
         stage.crew.start(1)
     victim = stage.dice.choice(stage.crew.ready)
     kill = {"parent killed": stage.crew.kill_parent, "worker killed": stage.crew.kill_all}[what]
@@ -95,9 +95,13 @@ def mix(stage: Stage) -> None:
     stage.crew.start(3)
     stage.ask(stage.spread(10, 3.0, stage.mixture(1500)))
     stage.wait_for_starts(20)
-    for _ in range(stage.times(FAULTS)):
-        DECK[stage.dice.choice(sorted(DECK))](stage)
-        stage.pause(stage.dice.uniform(0.5, 2.5))
+    # Drawn beforehand, by dice of their own: which processes there are to hurt is up to the machine.
+    dice = random.Random(stage.seed)
+    schedule = [(dice.choice(sorted(DECK)), dice.uniform(0.5, 2.5)) for _ in range(stage.times(FAULTS))]
+    stage.notes.append("schedule: " + ", ".join(f"{name} {pause:.1f}" for name, pause in schedule))
+    for name, pause in schedule:
+        DECK[name](stage)
+        stage.pause(pause)
     if not stage.crew.living:
         stage.crew.start(1)
     if stage.drain(60 if stage.is_ours else 90) is not None:

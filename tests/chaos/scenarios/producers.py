@@ -30,14 +30,16 @@ def producer_kill(stage: Stage) -> None:
     stage.require(run.returncode == 0, f"the producer's parent failed: {run.stderr.strip()[-200:]}")
     for line in run.stdout.splitlines():
         what, _, count = line.rpartition(" ")
-        stage.faults[what] += int(count)
+        stage.faults["killed" if what.startswith("killed") else "rolled back"] += int(count)
+        stage.notes.append(f"{count} x {what}")
+    stage.notes[:] = [", ".join(stage.notes)]
     committed = _orders()
     stage.asked.update(dict.fromkeys(committed, "work"))
     stage.drain(30)
     stage.pause(1.0)  # for a job that should not be there to show itself
     ran = {run.number for run in stage.runs()}
     stage.require(ran <= committed, f"{len(ran - committed)} jobs ran whose order was rolled back")
-    stage.notes.append(f"{len(committed)} of {rounds} orders committed")
+    stage.notes[0] += f": {len(committed)} of {rounds} orders committed"
     if stage.is_ours:
         from celeriac.models import Job
 
