@@ -209,7 +209,7 @@ class Session:
         self.connection = psycopg.connect(dsn, autocommit=True)
 
     def renew(self, present, stale=None, *, may_lock=True):
-        params = {**present._asdict(), "lock": present.lock, "may_lock": may_lock, "stale": stale}
+        params = {**present._asdict(), "lock": present.lock, "may_lock": may_lock, "stale": stale, "settled": True}
         return Renewal(*self.connection.execute(statement("renew"), params).fetchone())
 
     def ends(self, present) -> None:
@@ -242,6 +242,13 @@ class TestSessions:
         assert postgresql.renew(other).holder == leader.id
         theirs.ends(leader)
         assert postgresql.renew(other) == Renewal(False, other.id, 2)
+
+    def test_a_newcomer_leaves_that_to_who_has_been_there_for_a_while(self, postgresql, session):
+        leader, newcomer, theirs = a_present(), a_present(), session()
+        theirs.renew(leader)
+        theirs.ends(leader)
+        assert postgresql.renew(newcomer, settled=False).holder == leader.id
+        assert postgresql.renew(newcomer).holder == newcomer.id
 
     def test_a_leader_whose_session_holds_is_not_however_old_its_row(self, postgresql, session):
         leader, other, theirs = a_present(), a_present(), session()

@@ -72,7 +72,7 @@ class Presence(Loop):
         """Write the row as of now; return the seconds until it should be written again."""
         asked = now()
         led = self.leadership.leads(asked)
-        renewal = renew(self._present(), self.leadership.stale(asked))
+        renewal = renew(self._present(), self.leadership.stale(asked), settled=self.steady() > MISSED * self.heartbeat)
         answered = now()
         self.leadership.told(renewal, asked, answered)
         if renewal.made and self._known:

@@ -17,15 +17,21 @@ NOBODY = UUID(int=0)
 UPKEEP = "upkeep"
 
 
-def renew(present: Present, stale: int | None = None, *, using: str | None = None) -> Renewal:
+def renew(present: Present, stale: int | None = None, *, settled: bool = True, using: str | None = None) -> Renewal:
     """Write that the worker is there, and bid for the lead. One statement on PostgreSQL.
 
     *stale* is the number of a lease that the caller has seen unchanged for too long: it may be taken over. Nothing here
-    compares times of two clocks.
+    here compares times of two clocks. Who is not *settled* does not take over from a leader whose session has ended.
     """
     if not is_postgresql(using):
         return portable_presence.renew(present, stale, using=using)
-    params = {**present._asdict(), "lock": present.lock, "may_lock": keeps_sessions(using), "stale": stale}
+    params = {
+        **present._asdict(),
+        "lock": present.lock,
+        "may_lock": keeps_sessions(using),
+        "stale": stale,
+        "settled": settled,
+    }
     [row] = execute("renew", params, using)
     return Renewal(*row)
 

@@ -28,15 +28,14 @@ WITH advisory AS MATERIALIZED (
     SELECT l.holder, l.number,
         l.holder = %(id)s
         OR COALESCE(l.number = %(stale)s, false)
-        -- A leader whose session ended, or that has left, need not be waited for.
-        OR NOT EXISTS (
+        -- A leader that has left need not be waited for; nor one whose session ended, but by who has been there for a
+        -- while: a newcomer may not yet judge others, and would keep the one who may from leading.
+        OR NOT EXISTS (SELECT FROM celeriac_worker w WHERE w.id = l.holder)
+        OR (%(settled)s AND EXISTS (
             SELECT FROM celeriac_worker w
-            WHERE w.id = l.holder AND (
-                NOT w.locked
-                OR w.server <> pg_postmaster_start_time()
-                OR EXISTS (SELECT FROM advisory WHERE key = w.lock)
-            )
-        ) AS open
+            WHERE w.id = l.holder AND w.locked AND w.server = pg_postmaster_start_time()
+              AND NOT EXISTS (SELECT FROM advisory WHERE key = w.lock)
+        )) AS open
     FROM celeriac_lease l
     WHERE l.name = 'upkeep'
 ), bid AS (
