@@ -95,3 +95,13 @@ def test_jobs_of_a_worker_without_a_row_are_rescued(two, tmp_path):
     Job.objects.filter(id=result.id).update(state="running", worker=uuid4(), claim_no=1)
     [row] = ended(result, timeout=20)
     assert (row.state, row.suspect) == ("succeeded", True)
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back_by_its_own_worker(two, tmp_path):
+    """As when a connection was cut, and the server committed the claim later than the worker looked for it."""
+    wait_until(lambda: Worker.objects.count() == 2)
+    result = note.apply_async((str(tmp_path / "notes"), "stray"), countdown=3600)
+    alive = Worker.objects.first()
+    Job.objects.filter(id=result.id).update(state="running", worker=alive.id, claim_no=1)
+    [row] = ended(result, timeout=20)
+    assert (row.state, row.attempt, row.suspect) == ("succeeded", 0, False)

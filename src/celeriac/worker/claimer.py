@@ -18,6 +18,7 @@ from celeriac.ledger.queries import cancels_of, held_by
 from celeriac.ledger.rows import ClaimedJob, Return
 from celeriac.ledger.verbs import claim, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
+from celeriac.upkeep.census import LEASE
 from celeriac.worker.aftermath import tell
 from celeriac.worker.board import JOBS, Board, now
 from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, Interrupted, kind_of_death
@@ -52,6 +53,8 @@ class Claimer(threading.Thread):
         self._listening = False
         self._doubtful = False  # an outage may have eaten the answer to a claim that the ledger has committed
         self._looked = 0.0
+        self._look_again = 0.0
+        self._strays: set[tuple[UUID, int]] = set()
         self._cancels = False  # somebody asked to cancel a job that may be ours
         self._asked: dict[UUID, str] = {}  # what the last look found
         self._told_of_pool = False
@@ -91,9 +94,10 @@ class Claimer(threading.Thread):
             self._looked = 0.0  # rings before we listened went unheard
             self._cancels = True
         self._take_stock()
-        if self._doubtful:
-            self._give_back_strays()
+        if self._doubtful or time.monotonic() >= self._look_again:
+            self._give_back_strays(at_once=self._doubtful)
             self._doubtful = False
+            self._look_again = time.monotonic() + LEASE * settings().HEARTBEAT_SECONDS
         poll = poll_seconds()
         if time.monotonic() - self._looked >= poll:
             self._looked = time.monotonic()
@@ -202,12 +206,17 @@ class Claimer(threading.Thread):
         self.mark_cancels()
         return poll_seconds()
 
-    def _give_back_strays(self) -> None:
-        """Release what the ledger says we run and we know nothing of."""
+    def _give_back_strays(self, *, at_once: bool) -> None:
+        """Release what the ledger says we run and we know nothing of: an outage ate the answer to its claim.
+
+        The claim may even commit after we looked, if the server went on with it; so we look now and then without cause,
+        and then believe it the second time.
+        """
         claims: list[InFlight | Fallen] = [*self.dispatcher.claims, *self.dispatcher.fallen]
         known = {job.id for claim_ in claims for job in claim_.jobs}
-        strays = [job for job in held_by(self.id) if job.id not in known]
-        bell.ring_ready(release(strays))
+        strays = {(job.id, job.claim_no): job for job in held_by(self.id) if job.id not in known}
+        before, self._strays = self._strays, set(strays)
+        bell.ring_ready(release([job for key, job in strays.items() if at_once or key in before]))
 
     def _bring_back(self, fallen: Fallen) -> None:
         """Charge the job that was running when its process died; give its claim-mates back without penalty.
