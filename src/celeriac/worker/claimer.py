@@ -31,7 +31,7 @@ __all__ = ["Claimer"]
 logger = logging.getLogger("celeriac")
 
 #: A suspect that has to wait for the one before it comes back after this many seconds.
-SUSPECT_SECONDS = 1.0
+SUSPECT_SECONDS = 0.25
 
 
 class Claimer(threading.Thread):
