@@ -53,6 +53,12 @@ def state(result: object, alias: str = "default") -> tuple[str, str]:
     return row.state, row.reason
 
 
+def now(result: object) -> tuple[str, str]:
+    """(state, reason) at this moment: nobody else has to do anything for it."""
+    row = job(result)
+    return row.state, row.reason
+
+
 def started(result: object, alias: str = "default") -> Job:
     """Wait until the job runs."""
     wait_until(lambda: Job.objects.using(alias).filter(id=row_id(result), state="running").exists())

@@ -12,7 +12,7 @@ from django.db import connections, transaction
 
 from celeriac.api.enqueue import outside_loop
 from celeriac.ledger.models import Job
-from tests.integration.looking import attempts, job, lines, started, state
+from tests.integration.looking import attempts, job, lines, now, started, state
 from tests.shop.celery import app
 from tests.shop.tasks import errback, hold, noop, retry_later, sleep, total, until_cancelled
 from tests.waiting import wait_until
@@ -20,12 +20,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 REVOKED = ("cancelled", "revoked")
-
-
-def now(result):
-    """(state, reason) at this moment: nobody else has to do anything for it."""
-    row = job(result)
-    return row.state, row.reason
 
 
 def test_a_group_a_list_and_an_id_of_ones_own():

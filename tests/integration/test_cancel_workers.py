@@ -12,7 +12,7 @@ from celery.exceptions import TaskRevokedError
 from celeriac.ledger.models import Job, Worker
 from celeriac.ledger.queries import held_by
 from celeriac.ledger.verbs import release
-from tests.integration.looking import ended, job, lines, settings_env, state
+from tests.integration.looking import ended, job, lines, now, settings_env, state
 from tests.shop.celery import app
 from tests.shop.tasks import hold, noop, note, sleep, total, until_cancelled
 from tests.waiting import wait_until
@@ -20,12 +20,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 REVOKED = ("cancelled", "revoked")
-
-
-def now(result):
-    """(state, reason) at this moment: nobody else has to do anything for it."""
-    row = job(result)
-    return row.state, row.reason
 
 
 def test_neither_a_worker_nor_a_broker_has_to_be_there():

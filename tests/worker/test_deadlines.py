@@ -49,7 +49,7 @@ class Stage:
         self.dispatcher = Dispatcher(worker, Board(4), self.wake)
         self.board = self.dispatcher.board
         monkeypatch.setattr(module, "now", lambda: self.now)
-        monkeypatch.setattr(module, "_send", lambda pid, signum: self.sent.append((pid, signum)))
+        monkeypatch.setattr(module, "send", lambda pid, signum: self.sent.append((pid, signum)))
         self.deadlines = Deadlines(self.dispatcher)
 
     def wake(self) -> None:
@@ -163,8 +163,8 @@ class TestEnforced:
         def gone(*_):
             raise ProcessLookupError
 
-        monkeypatch.setattr(module.os, "kill", gone)
-        module._send(PID, SOFT)
+        monkeypatch.setattr("os.kill", gone)
+        module.send(PID, SOFT)
 
 
 class TestClaimMates:

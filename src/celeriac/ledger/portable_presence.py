@@ -9,9 +9,10 @@ from celeriac.ledger.models import Job, Lease, Worker
 from celeriac.ledger.rows import Present, Renewal, Sighting
 from celeriac.ledger.states import State
 
-__all__ = ["renew", "sightings"]
+__all__ = ["UPKEEP", "renew", "sightings"]
 
-_LEAD = "upkeep"
+#: The lease of the worker that does for all what one has to do.
+UPKEEP = "upkeep"
 
 
 def renew(present: Present, stale: int | None, *, using: str | None = None) -> Renewal:
@@ -29,13 +30,13 @@ def renew(present: Present, stale: int | None, *, using: str | None = None) -> R
 
 def _bid(id_: UUID, stale: int | None, alias: str) -> tuple[UUID | None, int]:
     leases = Lease.objects.using(alias)
-    lease, made = leases.get_or_create(name=_LEAD, defaults={"holder": id_, "number": 1})
+    lease, made = leases.get_or_create(name=UPKEEP, defaults={"holder": id_, "number": 1})
     if made:
         return id_, 1
     gone = not Worker.objects.using(alias).filter(id=lease.holder).exists()
     if lease.holder != id_ and lease.number != stale and not gone:
         return lease.holder, lease.number
-    taken = leases.filter(name=_LEAD, number=lease.number).update(holder=id_, number=F("number") + 1)
+    taken = leases.filter(name=UPKEEP, number=lease.number).update(holder=id_, number=F("number") + 1)
     return (id_, lease.number + 1) if taken else (None, lease.number)  # of several bids one wins
 
 

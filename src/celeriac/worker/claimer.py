@@ -150,9 +150,12 @@ class Claimer(threading.Thread):
 
     def _dispatch_suspects(self, suspects: Sequence[ClaimedJob]) -> None:
         """Run suspects one after the other, in one claim at a time: see `losses`."""
+        hand, waiting = suspects[:JOBS], suspects[JOBS:]
         busy = any(job.suspect for claim_ in self.dispatcher.claims for job in claim_.jobs)
-        if busy or not self.dispatcher.dispatch(suspects, self.limits.of_all(suspects), careful=True):
-            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in suspects])
+        if busy or not self.dispatcher.dispatch(hand, self.limits.of_all(hand), careful=True):
+            waiting = suspects
+        if waiting:
+            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in waiting])
             bell.ring_ready([bell.SCHEDULED])
 
     # -- what came back

@@ -1,7 +1,7 @@
 """Time limits, exact per job whatever claim it is in, kept by one thread of the worker that reads the flight recorder.
 
 At its soft limit the job's process is sent SIGUSR1, as stock Celery does, and raises SoftTimeLimitExceeded if that very
-job is still running (`soft_limit`). At its hard limit the process is killed. Where the pool is threads nothing can be
+job is still running (`pool_process`). At its hard limit the process is killed. Where the pool is threads nothing can be
 enforced: it is said, once per job, and shown in the worker's row.
 
 The same thread sees to it that a body which holds Python's lock does not hold its claim-mates: it gives them back when
@@ -10,9 +10,7 @@ the process itself did not.
 
 import logging
 import math
-import os
 import signal
-from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
 
@@ -20,7 +18,7 @@ from celeriac import events
 from celeriac.conf import settings
 from celeriac.loops import Loop
 from celeriac.worker.board import now
-from celeriac.worker.dispatch import Dispatcher, InFlight
+from celeriac.worker.dispatch import Dispatcher, InFlight, send
 
 __all__ = ["Deadlines"]
 
@@ -60,7 +58,7 @@ class Deadlines(Loop):
     def look(self) -> float:
         """See to every claim; return the seconds until one may be due."""
         self._next = math.inf  # who comes while we look has us look again
-        rest = min(REST, *(self._see_to(claim) for claim in tuple(self.dispatcher.claims)), REST)
+        rest = min([REST, *(self._see_to(claim) for claim in tuple(self.dispatcher.claims))])
         self._next = now() + rest
         return rest
 
@@ -95,7 +93,7 @@ class Deadlines(Loop):
         self.dispatcher.board.call_time(claim.slot, index)
         job = claim.jobs[index]
         logger.warning("Soft time limit (%ss) exceeded for %s[%s]", soft, job.task, job.id)
-        _send(claim.pid, signal.SIGUSR1)
+        send(claim.pid, signal.SIGUSR1)
         return math.inf
 
     def _hard(self, claim: InFlight, index: int, hard: float) -> float:
@@ -111,7 +109,7 @@ class Deadlines(Loop):
             claim.ended_by, claim.ended_index = TimeLimitExceeded(hard), index
             job = claim.jobs[index]
             logger.error("Hard time limit (%ss) exceeded for %s[%s]", hard, job.task, job.id)
-            _send(claim.pid, signal.SIGKILL)
+            send(claim.pid, signal.SIGKILL)
         return math.inf
 
     def _overdue(self, claim: InFlight, index: int, which: str, limit: float) -> float:
@@ -131,10 +129,3 @@ class Deadlines(Loop):
         """Return the ids of running jobs past a limit that cannot be enforced."""
         running = self.dispatcher.running()
         return [str(job.id) for claim, job, _ in running if any(claim.jobs[i].id == job.id for i, _ in claim.overdue)]
-
-
-def _send(pid: int, signum: Any) -> None:
-    try:
-        os.kill(pid, signum)
-    except ProcessLookupError:
-        pass  # it died of something else; the pool will say so

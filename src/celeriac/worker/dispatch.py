@@ -23,7 +23,7 @@ from celeriac.worker.board import NOBODY, Board, now
 from celeriac.worker.executor import Claim, Ran, run_claim
 from celeriac.worker.limits import Limited
 
-__all__ = ["Dispatcher", "Fallen", "InFlight", "Interrupted", "kind_of_death"]
+__all__ = ["Dispatcher", "Fallen", "InFlight", "Interrupted", "kind_of_death", "send"]
 
 logger = logging.getLogger("celeriac")
 
@@ -224,10 +224,7 @@ class Dispatcher:
             if claim.pid is not None and self.has_processes:
                 mark = self.board.running(claim.slot)
                 claim.ended_by, claim.ended_index = Interrupted("The worker drains"), mark[0] if mark else NOBODY
-                try:
-                    os.kill(claim.pid, signum)
-                except ProcessLookupError:
-                    pass  # gone already; the pool will say so
+                send(claim.pid, signum)
 
     def look_at_memory(self) -> None:
         """Note what the processes that run bodies have in memory, in case one of them dies of it."""
@@ -256,6 +253,14 @@ class Dispatcher:
 
 def _is_recycling(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and error.code == EX_RECYCLE
+
+
+def send(pid: int, signum: Any) -> None:
+    """Send a pool process a signal; one that is gone already the pool will tell of."""
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        pass
 
 
 def kind_of_death(error: BaseException) -> Kind:

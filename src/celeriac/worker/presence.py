@@ -77,16 +77,15 @@ class Presence(Loop):
         self.leadership.told(renewal, asked, answered)
         if renewal.made and self._known:
             self._disowned()  # before anything may start again
-        self.board.fresh_until = asked + MISSED * self.heartbeat
-        if self._steady_since is None or answered - asked > self.heartbeat:
-            self._steady_since = answered
-        if renewal.made and self._known:
             logger.error(
                 "This worker (%s) was taken for lost: it had not been seen for too long. Its jobs were given to "
                 "others; what still runs of them here will be refused. It goes on with new jobs.",
                 self.worker.hostname,
             )
-        elif renewal.made:
+        self.board.fresh_until = asked + MISSED * self.heartbeat
+        if self._steady_since is None or answered - asked > self.heartbeat:
+            self._steady_since = answered
+        if renewal.made and not self._known:
             self._look_for_namesakes()
         self._known = True
         self._told(renewal.cancels)

@@ -7,21 +7,19 @@ from django.db.models import F
 from celeriac.ledger import portable_presence
 from celeriac.ledger.database import execute, is_postgresql, keeps_sessions, writing
 from celeriac.ledger.models import Lease, Worker
+from celeriac.ledger.portable_presence import UPKEEP
 from celeriac.ledger.rows import Present, Renewal
 
 __all__ = ["UPKEEP", "leave", "renew"]
 
 NOBODY = UUID(int=0)
 
-#: The lease of the worker that does for all what one has to do.
-UPKEEP = "upkeep"
-
 
 def renew(present: Present, stale: int | None = None, *, settled: bool = True, using: str | None = None) -> Renewal:
     """Write that the worker is there, and bid for the lead. One statement on PostgreSQL.
 
     *stale* is the number of a lease that the caller has seen unchanged for too long: it may be taken over. Nothing here
-    here compares times of two clocks. Who is not *settled* does not take over from a leader whose session has ended.
+    compares times of two clocks. Who is not *settled* does not take over from a leader whose session has ended.
     """
     if not is_postgresql(using):
         return portable_presence.renew(present, stale, using=using)
