@@ -5,6 +5,8 @@ from typing import Any
 
 from celery.apps.worker import Worker as CeleryWorker
 
+from celeriac.worker import turns
+
 __all__ = ["Worker"]
 
 logger = logging.getLogger("celeriac")
@@ -20,6 +22,11 @@ class Worker(CeleryWorker):
     @property
     def _brokerless(self) -> bool:
         return str(self.app.conf.broker_url).startswith("memory://")
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Install Celery's handlers of signals, so that they take turns."""
+        super().install_platform_tweaks(worker)
+        turns.install()
 
     def wait_for_soft_shutdown(self) -> None:
         """Interrupt what runs: after this, a cold shutdown waits for the pool, and the pool for every body."""
