@@ -133,5 +133,5 @@ class Belief:
     def never_the_wrong_one(self, lost: UUID, charged: ClaimedJob) -> None:
         """If a suspect was running in that worker, it is the one that is charged."""
         [worker] = [worker for worker in self.workers if worker.id == lost]
-        running = [body.job for body in worker.bodies(started=True) if body.job.suspect and self.holds(body.job)]
-        assert running in ([], [charged])
+        running = [body.job.id for body in worker.bodies(started=True) if body.job.suspect and self.holds(body.job)]
+        assert running in ([], [charged.id])

@@ -3,15 +3,24 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["arrays", "batches"]
+from celeriac.ledger.rows import Failure
+
+__all__ = ["arrays", "batches", "stories"]
 
 #: Rows in one statement: enough to make the round trip small, few enough to keep its locks short.
 BATCH = 1000
+
+_TOLD = ("id", "claim_no", "kind", "exception", "message", "traceback", "ran", "ago")
 
 
 def arrays(rows: Sequence[Any]) -> dict[str, list[Any]]:
     """Return {field: [value of each row]} for rows of one NamedTuple class."""
     return dict(zip(rows[0]._fields, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def stories(failures: Sequence[Failure]) -> dict[str, list[Any]]:
+    """Return what `finish` and `reschedule` take of *failures* beside their own rows."""
+    return {f"story_{field}": [getattr(failure, field) for failure in failures] for field in _TOLD}
 
 
 def batches(rows: Iterable[Any], size: int = BATCH) -> Iterable[list[Any]]:

@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from celeriac.ledger.states import ENDED, State
 
-__all__ = ["Attempt", "Edge", "Job", "Lease", "Queue", "SavedGroup", "Worker"]
+__all__ = ["Attempt", "Edge", "Effect", "Job", "Lease", "Queue", "SavedGroup", "Worker"]
 
 _ENDED = sorted(ENDED)
 
@@ -43,8 +43,27 @@ class Job(models.Model):
     children = models.TextField(null=True)  # noqa: DJ001
     progress = models.TextField(null=True)  # noqa: DJ001 - what update_state() last said while running
 
+    # -- what failed, for the dead
+    failing_since = models.DateTimeField(null=True)  # the first failure since it was asked for or replayed
+    exception = models.CharField(max_length=255, db_default="", blank=True)  # dotted name of the class it is dead of
+    fingerprint = models.CharField(max_length=32, db_default="", blank=True)  # equal where the cause looks the same
+    announced = models.BooleanField(db_default=False)  # its death was told to whoever wants to know
+    replays = models.IntegerField(db_default=0)  # times an operator sent it back
+
+    # -- one job a key. `held` is what the index makes unique: a digest of task and key while this job holds the key.
+    key = models.CharField(max_length=200, db_default="", blank=True)
+    held = models.CharField(max_length=32, null=True)  # noqa: DJ001 - NULL is not unique, "" would be
+    hold = models.CharField(max_length=8, db_default="", blank=True)  # how long: open, pending, until
+    held_until = models.DateTimeField(null=True)  # with hold "until"; NULL is for ever
+
+    # -- one running job a lane: the others wait with the reason "exclusive"; whose turn it is has `turn` = `lane`.
+    lane = models.CharField(max_length=200, db_default="", blank=True)
+    turn = models.CharField(max_length=200, null=True)  # noqa: DJ001 - as with held
+
     class Meta:
         db_table = "celeriac_job"
+        default_permissions = ["view"]
+        permissions = [("operate_job", "Can replay, discard and cancel jobs")]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[s.value for s in State]), name="celeriac_job_state"),
             models.CheckConstraint(
@@ -62,6 +81,10 @@ class Job(models.Model):
             ),
             models.CheckConstraint(condition=Q(priority__range=(0, 9)), name="celeriac_job_priority"),
             models.CheckConstraint(condition=Q(waits_for__gte=0), name="celeriac_job_waits_for"),
+            # Conditions, so that the many without a key or a lane cost these indexes nothing. MySQL gets its own
+            # (see the migration): there NULL alone keeps them apart.
+            models.UniqueConstraint(fields=["held"], name="celeriac_job_held_once", condition=Q(held__isnull=False)),
+            models.UniqueConstraint(fields=["turn"], name="celeriac_job_turn_once", condition=Q(turn__isnull=False)),
         ]
         # Each index serves one mover and holds only the rows it moves, so a million finished jobs cost it nothing
         # (docs/decisions/0004-indexes.md has the plans).
@@ -82,7 +105,26 @@ class Job(models.Model):
                 name="celeriac_job_cancel",
                 condition=Q(cancel__gt="", state__in=["waiting", "scheduled", "ready"]),
             ),
-            models.Index(fields=["finished_at"], name="celeriac_job_dead", condition=Q(state="dead")),
+            models.Index(
+                fields=["lane", "-priority", "run_at", "id"],
+                name="celeriac_job_lane",
+                condition=Q(state="waiting", reason="exclusive"),
+            ),
+            # For whoever looks at the dead: newest first, by itself or within what is asked for most.
+            models.Index(fields=["finished_at", "id"], name="celeriac_job_dead", condition=Q(state="dead")),
+            models.Index(
+                fields=["fingerprint", "finished_at", "id"], name="celeriac_job_group", condition=Q(state="dead")
+            ),
+            models.Index(
+                fields=["task", "finished_at", "id"], name="celeriac_job_dead_task", condition=Q(state="dead")
+            ),
+            models.Index(
+                fields=["queue", "finished_at", "id"], name="celeriac_job_dead_queue", condition=Q(state="dead")
+            ),
+            models.Index(
+                fields=["exception", "finished_at", "id"], name="celeriac_job_dead_of", condition=Q(state="dead")
+            ),
+            models.Index(fields=["id"], name="celeriac_job_untold", condition=Q(state="dead", announced=False)),
         ]
 
     def __str__(self) -> str:
@@ -95,6 +137,7 @@ class Attempt(models.Model):
     job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
     number = models.IntegerField()  # 1 for the first attempt
     claim_no = models.IntegerField()
+    replay = models.IntegerField(db_default=0)  # how often the job had been replayed by then
     kind = models.CharField(max_length=12)  # failed, retry, lost, timeout, rejected
     exception = models.CharField(max_length=255)  # dotted name of the exception's class
     message = models.TextField()
@@ -109,6 +152,25 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.job_id}: {self.exception}"
+
+
+class Effect(models.Model):
+    """An effect outside of the database that a job's `once()` had: begun before it, done after it."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="effects")
+    name = models.CharField(max_length=100)
+    claim_no = models.IntegerField()  # of the run that began it
+    done = models.BooleanField(default=False)  # not done, and the run is over: in doubt
+    result = models.TextField(null=True)  # noqa: DJ001 - JSON, once done
+    begun_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "celeriac_effect"
+        constraints = [models.UniqueConstraint(fields=["job", "name"], name="celeriac_effect_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.job_id}: {'done' if self.done else 'in doubt, or at it'}"
 
 
 class Edge(models.Model):

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from celeriac.ledger.database import alias_of, clock, connection_of, writing
@@ -20,10 +21,13 @@ from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return
 from celeriac.ledger.states import State
 
 __all__ = [
+    "LET_GO",
     "RESTING",
     "claim",
+    "claimed",
     "count_down",
     "finish",
+    "in_lanes",
     "insert",
     "locked",
     "release",
@@ -66,18 +70,21 @@ def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:
 def _insert(rows: Sequence[Job], alias: str) -> int:
     held = Job.objects.using(alias)
     there = set(held.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
+    slots = [row.held for row in rows if row.held is not None]
+    taken = set(held.filter(held__in=slots).values_list("held", flat=True)) if slots else set()
     with transaction.atomic(using=alias):
-        inserted = len(held.bulk_create([row for row in rows if row.id not in there]))
+        inserted = len(held.bulk_create([row for row in rows if row.id not in there and row.held not in taken]))
     for row in rows:
         if row.id in there:
             content = {field: getattr(row, field) for field in _CONTENT}
-            inserted += held.filter(id=row.id, state=State.WAITING, reason="replaced").update(**content)
+            waits = Q(state=State.WAITING, reason="replaced") | Q(state=State.DEAD, reason="upstream")
+            inserted += held.filter(waits, id=row.id).update(**content)
     return inserted
 
 
 _CONTENT = (
-    *("task", "queue", "priority", "args", "kwargs", "headers", "attempt"),
-    *("waits_for", "reason", "state", "run_at", "expires_at"),
+    *("task", "queue", "priority", "args", "kwargs", "headers", "attempt", "waits_for", "reason", "state"),
+    *("run_at", "expires_at", "finished_at", "error", "exception", "fingerprint", "announced"),
 )
 
 
@@ -89,7 +96,11 @@ def _row(job: NewJob, now: datetime) -> Job:
     resting = State.SCHEDULED if run_at > now else State.READY
     kept = {field: getattr(job, field) for field in job._fields[:10]}
     state = State.WAITING if job.waits_for or job.reason else resting
-    return Job(**kept, state=state.value, run_at=run_at, expires_at=expires_at, created_at=now)
+    until = None if job.hold_for is None else now + timedelta(seconds=job.hold_for)
+    keyed = {"key": job.key, "held": job.held, "hold": job.hold, "held_until": until, "lane": job.lane}
+    when = {"run_at": run_at, "expires_at": expires_at, "created_at": now}
+    blank = {"exception": "", "fingerprint": "", "announced": False}  # for `_CONTENT`; the columns' own defaults
+    return Job(**kept, **keyed, **when, **blank, state=state.value)
 
 
 def claim(worker: UUID, queue: str, limit: int, *, using: str | None = None) -> list[ClaimedJob]:
@@ -103,8 +114,19 @@ def claim(worker: UUID, queue: str, limit: int, *, using: str | None = None) -> 
         fresh = ready.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), cancel="")
         ids = list(locked(fresh, using).order_by("-priority", "run_at", "id").values_list("id", flat=True)[:limit])
         held = Job.objects.using(alias).filter(id__in=ids)
+        held.filter(hold="pending").update(held=None)
         held.update(state=State.RUNNING, worker=worker, claim_no=F("claim_no") + 1, started_at=now)
-        return [ClaimedJob(*row) for row in held.values_list(*ClaimedJob._fields)]
+        return claimed(held, now)
+
+
+#: The columns of a `ClaimedJob`, of which the last is an age.
+CLAIMED = (*ClaimedJob._fields[:-1], "failing_since")
+
+
+def claimed(rows: QuerySet[Job], now: datetime) -> list[ClaimedJob]:
+    """Return *rows* as their claim sees them."""
+    found = rows.values_list(*CLAIMED)
+    return [ClaimedJob._make((*row, None if since is None else (now - since).total_seconds())) for *row, since in found]
 
 
 def _fenced(alias: str, id_: UUID, claim_no: int) -> QuerySet[Job]:
@@ -125,7 +147,7 @@ def release(jobs: Sequence[ClaimedJob], *, using: str | None = None) -> dict[str
 
 def finish(
     endings: Sequence[Ending], failures: Sequence[Failure], *, using: str | None = None
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[str], bool]:
     finished: list[UUID] = []
     with writing(using) as alias:
         now = clock(using)
@@ -144,10 +166,25 @@ def finish(
                 worker=None,
                 started_at=ended - timedelta(seconds=end.ran),
                 finished_at=ended,
+                exception=end.exception,
+                fingerprint=end.fingerprint,
+                **LET_GO,
             )
             if moved:
                 finished.append(end.id)
-        return len(finished), count_down(finished, alias)
+        return len(finished), count_down(finished, alias), in_lanes(finished, alias)
+
+
+#: What a job that ends gives up: its turn, and its key unless that is held until a time.
+LET_GO: dict[str, Any] = {
+    "turn": None,
+    "held": Case(When(hold="until", then=F("held")), default=Value(None), output_field=CharField(max_length=32)),
+}
+
+
+def in_lanes(ended: Collection[UUID], alias: str) -> bool:
+    """Whether one of the *ended* jobs was of a lane, where others may have been waiting for it."""
+    return bool(ended) and Job.objects.using(alias).filter(id__in=ended).exclude(lane="").exists()
 
 
 def count_down(ended: Collection[UUID], alias: str) -> list[str]:
@@ -175,6 +212,7 @@ def _keep(failures: Iterable[Failure], alias: str, now: datetime) -> None:
             ended = now - timedelta(seconds=failure.ago)
             told = {
                 "number": job.attempt + 1,
+                "replay": job.replays,
                 "kind": failure.kind,
                 "exception": failure.exception,
                 "message": failure.message,
@@ -201,6 +239,8 @@ def reschedule(
                 for field in ("queue", "priority", "args", "kwargs", "headers")
                 if getattr(back, field) is not None
             }
+            if back.charge:
+                changed["failing_since"] = Coalesce(F("failing_since"), now)
             if back.expires_at is not None:
                 changed["expires_at"] = stored(back.expires_at)
             fenced = _fenced(alias, back.id, back.claim_no)

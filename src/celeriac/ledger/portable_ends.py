@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from celeriac.ledger.database import alias_of, clock, writing
 from celeriac.ledger.models import Attempt, Job
-from celeriac.ledger.portable import RESTING, count_down, locked
+from celeriac.ledger.portable import LET_GO, RESTING, count_down, in_lanes, locked
 from celeriac.ledger.rows import Settlement
 from celeriac.ledger.states import State
 
@@ -38,21 +38,24 @@ def cancel(ids: Sequence[UUID], how: str, *, using: str | None = None) -> list[t
     return found
 
 
-def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> tuple[list[UUID], list[str]]:
+def settle(settlements: Sequence[Settlement], *, using: str | None = None) -> tuple[list[UUID], list[str], bool]:
     settled: list[UUID] = []
     with writing(using) as alias:
         now = clock(using)
         jobs = Job.objects.using(alias)
         for end in settlements:
-            kept = {f: getattr(end, f) for f in ("state", "reason", "result", "error", "children")}
-            if jobs.filter(id=end.id, state__in=RESTING).update(**kept, waits_for=0, finished_at=now):
+            kept = {f: getattr(end, f) for f in _END}
+            if jobs.filter(id=end.id, state__in=RESTING).update(**kept, **LET_GO, waits_for=0, finished_at=now):
                 settled.append(end.id)
             elif end.task:
                 made = {f: getattr(end, f) for f in ("task", "queue", "args", "kwargs", "headers")}
                 made |= {**kept, "run_at": now, "created_at": now, "finished_at": now}
                 if jobs.get_or_create(id=end.id, defaults=made)[1]:
                     settled.append(end.id)
-        return settled, count_down(settled, alias)
+        return settled, count_down(settled, alias), in_lanes(settled, alias)
+
+
+_END = ("state", "reason", "result", "error", "children", "exception", "fingerprint")
 
 
 def story_of(end: Settlement, alias: str) -> Attempt:

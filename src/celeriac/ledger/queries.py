@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.db.models import Count
 
-from celeriac.ledger import portable_presence
-from celeriac.ledger.database import alias_of, execute, is_postgresql
+from celeriac.ledger import portable, portable_presence
+from celeriac.ledger.database import alias_of, clock, execute, is_postgresql
 from celeriac.ledger.models import Attempt, Edge, Job
 from celeriac.ledger.rows import ClaimedJob, Sighting
 from celeriac.ledger.states import ENDED, OPEN, State
@@ -56,7 +56,7 @@ def find(id_: UUID, *, using: str | None = None) -> Job | None:
 def held_by(worker: UUID, *, using: str | None = None) -> list[ClaimedJob]:
     """Return the jobs that the ledger says *worker* is running."""
     running = Job.objects.using(alias_of(using)).filter(worker=worker, state=State.RUNNING)
-    return [ClaimedJob(*row) for row in running.values_list(*ClaimedJob._fields)]
+    return portable.claimed(running, clock(using))
 
 
 def cancels_of(worker: UUID, *, using: str | None = None) -> list[tuple[UUID, str]]:

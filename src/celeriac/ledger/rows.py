@@ -34,6 +34,16 @@ class NewJob(NamedTuple):
     run_at: datetime | None = None  # wins over delay
     expires_in: float | None = None
     expires_at: datetime | None = None  # wins over expires_in
+    key: str = ""  # idempotency key
+    held: str | None = None  # digest of what is unique while this job holds it
+    hold: str = ""  # how long it holds: open, pending, until
+    hold_for: float | None = None  # seconds, with hold "until"; None is for ever
+    lane: str = ""  # at most one job of a lane runs; such a job waits with the reason "exclusive"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has neither key nor lane."""
+        return not (self.key or self.held or self.lane)
 
 
 class ClaimedJob(NamedTuple):
@@ -52,6 +62,8 @@ class ClaimedJob(NamedTuple):
     run_at: datetime
     expires_at: datetime | None
     suspect: bool = False
+    key: str = ""
+    failing_for: float | None = None  # seconds since its first failure, by the database's clock
 
 
 class Ending(NamedTuple):
@@ -68,6 +80,8 @@ class Ending(NamedTuple):
     children: str | None = None
     ran: float = 0.0
     ago: float = 0.0
+    exception: str = ""  # what it is dead of
+    fingerprint: str = ""
 
 
 class Return(NamedTuple):
@@ -117,6 +131,8 @@ class Settlement(NamedTuple):
     args: str = "[]"
     kwargs: str = "{}"
     headers: str = "{}"
+    exception: str = ""
+    fingerprint: str = ""
 
 
 class Present(NamedTuple):

@@ -1,8 +1,8 @@
 """Signals to the worker's main process, handled in turn while it handles the SIGTERM that begins its drain.
 
 Python runs a handler inside of whatever the main thread is at, another handler included. Celery's handler of SIGTERM
-takes a lock that is not reentrant (that of its `worker_shutting_down` signal): a second signal in that moment waited for
-ever for the first, and nothing but SIGKILL ended the worker. A cold shutdown's handler is long and is meant to be
+takes a lock that is not reentrant (that of its `worker_shutting_down` signal): a second signal in that moment waited
+for ever for the first, and nothing but SIGKILL ended the worker. A cold shutdown's handler is long and is meant to be
 interrupted, so only SIGTERM's is not.
 """
 

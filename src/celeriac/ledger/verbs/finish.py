@@ -3,21 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
-
 from celeriac import events, faults
-from celeriac.ledger import portable
-from celeriac.ledger.columns import arrays
-from celeriac.ledger.database import alias_of, execute, is_postgresql
+from celeriac.ledger import bell, portable
+from celeriac.ledger.columns import arrays, stories
+from celeriac.ledger.database import execute, is_postgresql
 from celeriac.ledger.rows import Ending, Failure
-from celeriac.ledger.verbs.failures import keep_failures
 
 __all__ = ["Finished", "finish", "write_ends"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a finish did: rows moved, rows refused by the fence, queues with jobs that became ready."""
+    """What a finish did: rows moved, rows refused by the fence, whom to ring for (queues, and upkeep for a lane)."""
 
     count: int
     stale: int
@@ -40,19 +37,11 @@ def write_ends(endings: Sequence[Ending], failures: Sequence[Failure], *, using:
     if not endings:
         return Finished(0, 0, [])
     faults.point("finish.before_statement")
-    if not is_postgresql(using):
-        count, freed = portable.finish(endings, failures, using=using)
-    elif failures:
-        with transaction.atomic(using=alias_of(using)):
-            keep_failures(failures, using=using)
-            count, freed = _finish(endings, using)
+    if is_postgresql(using):
+        [(count, freed, lanes)] = execute("finish", arrays(endings) | stories(failures), using)
     else:
-        count, freed = _finish(endings, using)
+        count, freed, lanes = portable.finish(endings, failures, using=using)
+    freed = [*(freed or []), *([bell.SCHEDULED] if lanes else [])]
     finished = Finished(count, len(endings) - count, freed)
     faults.point("finish.after_statement")
     return finished
-
-
-def _finish(endings: Sequence[Ending], using: str | None) -> tuple[int, list[str]]:
-    [(count, freed)] = execute("finish", arrays(endings), using)
-    return count, freed or []

@@ -33,13 +33,13 @@ def _insert(batch: list[NewJob], using: str | None) -> int:
     if not is_postgresql(using):
         return portable.insert(batch, using=using)
     with connection_of(using).cursor() as cursor:
-        if len(batch) == 1:
+        if len(batch) == 1 and batch[0].plain:
             cursor.execute(statement("insert_one"), batch[0]._asdict())
         else:
             cursor.execute(statement("insert"), arrays(batch))
         inserted = int(cursor.rowcount)
         if inserted < len(batch):
-            cursor.execute(statement("replace"), arrays(batch))
+            cursor.execute(statement("revive"), arrays(batch))
             inserted += int(cursor.rowcount)
     return inserted
 

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
-from django.db import transaction
-
 from celeriac import events
 from celeriac.ledger import portable
-from celeriac.ledger.columns import arrays
-from celeriac.ledger.database import alias_of, execute, is_postgresql
+from celeriac.ledger.columns import arrays, stories
+from celeriac.ledger.database import execute, is_postgresql
 from celeriac.ledger.rows import Failure, Return
-from celeriac.ledger.verbs.failures import keep_failures
 
 __all__ = ["reschedule", "write_returns"]
 
@@ -31,10 +28,7 @@ def write_returns(
     if not returns:
         return []
     if is_postgresql(using):
-        with transaction.atomic(using=alias_of(using)):
-            if failures:
-                keep_failures(failures, using=using)
-            moved = execute("reschedule", arrays(returns), using)
+        moved = execute("reschedule", arrays(returns) | stories(failures), using)
     else:
         moved = portable.reschedule(returns, failures, using=using)
     return [(queue, state, count) for queue, state, count in moved]

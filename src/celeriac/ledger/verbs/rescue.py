@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from celeriac import events, faults
-from celeriac.ledger.database import connection_of, writing
+from celeriac.ledger import portable
+from celeriac.ledger.database import clock, connection_of, writing
 from celeriac.ledger.models import Job, Worker
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return, Sighting
 from celeriac.ledger.states import State
@@ -48,7 +49,7 @@ def rescue(lost: Sighting, judge: Callable[[list[ClaimedJob]], Judged], *, using
         faults.point("rescue.after_lock")
         # Locked, or one that its worker ends in this moment would be told of as lost.
         running = Job.objects.using(alias).select_for_update().filter(worker=lost.id, state=State.RUNNING)
-        held = [ClaimedJob(*row) for row in running.order_by("id").values_list(*ClaimedJob._fields)]
+        held = portable.claimed(running.order_by("id"), clock(using))
         judged = judge(held)
         ending = {end.id for end in judged.endings}
         ended = write_ends(judged.endings, [story for story in judged.failures if story.id in ending], using=using)

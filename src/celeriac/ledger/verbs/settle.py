@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from celeriac import events
-from celeriac.ledger import portable_ends
+from celeriac.ledger import bell, portable_ends
 from celeriac.ledger.columns import arrays
 from celeriac.ledger.database import execute, is_postgresql, writing
 from celeriac.ledger.models import Attempt
@@ -15,7 +15,7 @@ __all__ = ["Settled", "bring_to_end", "settle"]
 
 
 class Settled(NamedTuple):
-    """What a settle did: the ids it ended, and the queues with jobs that became ready."""
+    """What a settle did: the ids it ended, and whom to ring for (queues, and upkeep for a lane)."""
 
     ids: list[UUID]
     freed: list[str]
@@ -41,10 +41,10 @@ def bring_to_end(settlements: Sequence[Settlement], *, using: str | None = None)
         if is_postgresql(using):
             params = arrays(settlements)
             del params["traceback"]
-            [(ids, freed)] = execute("settle", params, using)
+            [(ids, freed, lanes)] = execute("settle", params, using)
         else:
-            ids, freed = portable_ends.settle(settlements, using=using)
-        settled = Settled(ids or [], freed or [])
+            ids, freed, lanes = portable_ends.settle(settlements, using=using)
+        settled = Settled(ids or [], [*(freed or []), *([bell.SCHEDULED] if lanes else [])])
         ended = set(settled.ids)
         stories = {s.id: portable_ends.story_of(s, alias) for s in settlements if s.traceback and s.id in ended}
         Attempt.objects.using(alias).bulk_create(stories.values())

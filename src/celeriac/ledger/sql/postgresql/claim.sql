@@ -13,8 +13,10 @@ WITH due AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE celeriac_job j
-SET state = 'running', worker = %(worker)s, claim_no = j.claim_no + 1, started_at = now()
+SET state = 'running', worker = %(worker)s, claim_no = j.claim_no + 1, started_at = now(),
+    held = CASE WHEN j.hold = 'pending' THEN NULL ELSE j.held END
 FROM due
 WHERE j.id = due.id
 RETURNING j.id, j.task, j.queue, j.priority, j.args, j.kwargs, j.headers, j.attempt, j.losses, j.claim_no,
-          j.run_at, j.expires_at, j.suspect
+          j.run_at, j.expires_at, j.suspect, j.key,
+          extract(epoch FROM now() - j.failing_since)::float8

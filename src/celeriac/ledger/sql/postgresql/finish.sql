@@ -4,15 +4,33 @@ WITH finished AS (
     UPDATE celeriac_job j
     SET state = v.state, reason = v.reason, attempt = j.attempt + v.charge, losses = j.losses + v.loss,
         result = v.result, error = v.error, children = v.children, progress = NULL, worker = NULL,
+        exception = v.exception, fingerprint = v.fingerprint, turn = NULL,
+        held = CASE WHEN j.hold = 'until' THEN j.held END,
         started_at = statement_timestamp() - (v.ran + v.ago) * interval '1 second',
         finished_at = statement_timestamp() - v.ago * interval '1 second'
     FROM unnest(
         %(id)s::uuid[], %(claim_no)s::int[], %(state)s::text[], %(reason)s::text[], %(charge)s::int[],
         %(loss)s::int[], %(result)s::text[], %(error)s::text[], %(children)s::text[], %(ran)s::float8[],
-        %(ago)s::float8[]
-    ) AS v (id, claim_no, state, reason, charge, loss, result, error, children, ran, ago)
+        %(ago)s::float8[], %(exception)s::text[], %(fingerprint)s::text[]
+    ) AS v (id, claim_no, state, reason, charge, loss, result, error, children, ran, ago, exception, fingerprint)
     WHERE j.id = v.id AND j.claim_no = v.claim_no AND j.state = 'running'
-    RETURNING j.id
+    RETURNING j.id, j.lane
+), told AS (
+    -- The story of each attempt that did not succeed; its number and worker are those of the row as it was.
+    INSERT INTO celeriac_attempt (
+        job_id, number, claim_no, replay, kind, exception, message, traceback, worker, started_at, finished_at
+    )
+    SELECT
+        j.id, j.attempt + 1, j.claim_no, j.replays, s.kind, s.exception, s.message, s.traceback, j.worker,
+        statement_timestamp() - (s.ran + s.ago) * interval '1 second',
+        statement_timestamp() - s.ago * interval '1 second'
+    FROM unnest(
+        %(story_id)s::uuid[], %(story_claim_no)s::int[], %(story_kind)s::text[], %(story_exception)s::text[],
+        %(story_message)s::text[], %(story_traceback)s::text[], %(story_ran)s::float8[], %(story_ago)s::float8[]
+    ) AS s (id, claim_no, kind, exception, message, traceback, ran, ago)
+    JOIN celeriac_job j ON j.id = s.id AND j.claim_no = s.claim_no
+    JOIN finished m ON m.id = j.id
+    ON CONFLICT (job_id, claim_no) DO NOTHING
 ), counted AS (
     SELECT e.child_id, count(*)::int AS parents
     FROM celeriac_edge e JOIN finished f ON f.id = e.parent
@@ -28,4 +46,7 @@ WITH finished AS (
     WHERE c.id = n.child_id AND c.state = 'waiting' AND c.waits_for >= n.parents
     RETURNING c.queue, c.state
 )
-SELECT (SELECT count(*) FROM finished), (SELECT array_agg(DISTINCT queue) FROM freed WHERE state = 'ready')
+SELECT
+    (SELECT count(*) FROM finished),
+    (SELECT array_agg(DISTINCT queue) FROM freed WHERE state = 'ready'),
+    EXISTS (SELECT FROM finished WHERE lane > '')

@@ -12,6 +12,7 @@ WITH back AS (
         args = COALESCE(v.args, j.args), kwargs = COALESCE(v.kwargs, j.kwargs),
         headers = COALESCE(v.headers, j.headers), expires_at = COALESCE(v.expires_at, j.expires_at),
         suspect = v.suspect,
+        failing_since = CASE WHEN v.charge > 0 THEN COALESCE(j.failing_since, clock_timestamp()) ELSE j.failing_since END,
         worker = NULL, started_at = NULL, progress = NULL
     FROM unnest(
         %(id)s::uuid[], %(claim_no)s::int[], %(reason)s::text[], %(charge)s::int[], %(loss)s::int[],
@@ -22,6 +23,22 @@ WITH back AS (
         id, claim_no, reason, charge, loss, delay, run_at, queue, priority, args, kwargs, headers, expires_at, suspect
     )
     WHERE j.id = v.id AND j.claim_no = v.claim_no AND j.state = 'running'
-    RETURNING j.queue, j.state
+    RETURNING j.id, j.queue, j.state
+), told AS (
+    -- The story of each attempt that did not succeed; its number and worker are those of the row as it was.
+    INSERT INTO celeriac_attempt (
+        job_id, number, claim_no, replay, kind, exception, message, traceback, worker, started_at, finished_at
+    )
+    SELECT
+        j.id, j.attempt + 1, j.claim_no, j.replays, s.kind, s.exception, s.message, s.traceback, j.worker,
+        statement_timestamp() - (s.ran + s.ago) * interval '1 second',
+        statement_timestamp() - s.ago * interval '1 second'
+    FROM unnest(
+        %(story_id)s::uuid[], %(story_claim_no)s::int[], %(story_kind)s::text[], %(story_exception)s::text[],
+        %(story_message)s::text[], %(story_traceback)s::text[], %(story_ran)s::float8[], %(story_ago)s::float8[]
+    ) AS s (id, claim_no, kind, exception, message, traceback, ran, ago)
+    JOIN celeriac_job j ON j.id = s.id AND j.claim_no = s.claim_no
+    JOIN back m ON m.id = j.id
+    ON CONFLICT (job_id, claim_no) DO NOTHING
 )
 SELECT queue, state, count(*) FROM back GROUP BY queue, state

@@ -4,8 +4,8 @@ WITH v AS (
     SELECT * FROM unnest(
         %(id)s::uuid[], %(state)s::text[], %(reason)s::text[], %(result)s::text[], %(error)s::text[],
         %(children)s::text[], %(task)s::text[], %(queue)s::text[], %(args)s::text[], %(kwargs)s::text[],
-        %(headers)s::text[]
-    ) AS t (id, state, reason, result, error, children, task, queue, args, kwargs, headers)
+        %(headers)s::text[], %(exception)s::text[], %(fingerprint)s::text[]
+    ) AS t (id, state, reason, result, error, children, task, queue, args, kwargs, headers, exception, fingerprint)
 ), held AS MATERIALIZED (
     -- In the order in which finish locks children: these may be children of a job that ends right now.
     SELECT j.id FROM celeriac_job j
@@ -15,17 +15,19 @@ WITH v AS (
 ), updated AS (
     UPDATE celeriac_job j
     SET state = v.state, reason = v.reason, result = v.result, error = v.error, children = v.children,
-        waits_for = 0, finished_at = clock_timestamp()
+        waits_for = 0, finished_at = clock_timestamp(), exception = v.exception, fingerprint = v.fingerprint,
+        turn = NULL, held = CASE WHEN j.hold = 'until' THEN j.held END
     FROM v JOIN held ON held.id = v.id
     WHERE j.id = v.id AND j.state IN ('waiting', 'scheduled', 'ready')
-    RETURNING j.id
+    RETURNING j.id, j.lane
 ), inserted AS (
     INSERT INTO celeriac_job (
         id, task, queue, priority, args, kwargs, headers, state, reason, attempt, losses, claim_no, waits_for,
-        run_at, created_at, finished_at, result, error, children
+        run_at, created_at, finished_at, result, error, children, exception, fingerprint
     )
     SELECT v.id, v.task, v.queue, 0, v.args, v.kwargs, v.headers, v.state, v.reason, 0, 0, 0, 0,
-           clock_timestamp(), clock_timestamp(), clock_timestamp(), v.result, v.error, v.children
+           clock_timestamp(), clock_timestamp(), clock_timestamp(), v.result, v.error, v.children,
+           v.exception, v.fingerprint
     FROM v
     WHERE v.task <> '' AND NOT EXISTS (SELECT FROM celeriac_job j WHERE j.id = v.id)
     ON CONFLICT (id) DO NOTHING
@@ -46,4 +48,7 @@ WITH v AS (
     WHERE c.id = n.child_id AND c.state = 'waiting' AND c.waits_for >= n.parents
     RETURNING c.queue, c.state
 )
-SELECT (SELECT array_agg(id) FROM settled), (SELECT array_agg(DISTINCT queue) FROM freed WHERE state = 'ready')
+SELECT
+    (SELECT array_agg(id) FROM settled),
+    (SELECT array_agg(DISTINCT queue) FROM freed WHERE state = 'ready'),
+    EXISTS (SELECT FROM updated WHERE lane > '')

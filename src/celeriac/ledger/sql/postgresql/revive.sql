@@ -1,5 +1,6 @@
--- A job that was replaced (Task.replace) takes the new content when its id comes back as the last step of what replaced
--- it. Run only where `insert.sql` met ids already there.
+-- Two kinds of job take new content when their id comes back: one that was replaced (Task.replace), as the last step of
+-- what replaced it; and one that died because the step before it did, when that step has succeeded after all. Run only
+-- where `insert.sql` met ids already there.
 UPDATE celeriac_job j
 SET task = v.task, queue = v.queue, priority = v.priority, args = v.args, kwargs = v.kwargs, headers = v.headers,
     attempt = v.attempt, waits_for = v.waits_for, reason = v.reason,
@@ -9,7 +10,8 @@ SET task = v.task, queue = v.queue, priority = v.priority, args = v.args, kwargs
         ELSE 'ready'
     END,
     run_at = COALESCE(v.run_at, clock_timestamp() + v.delay * interval '1 second'),
-    expires_at = COALESCE(v.expires_at, clock_timestamp() + v.expires_in * interval '1 second')
+    expires_at = COALESCE(v.expires_at, clock_timestamp() + v.expires_in * interval '1 second'),
+    finished_at = NULL, error = NULL, exception = '', fingerprint = '', announced = false
 FROM unnest(
     %(id)s::uuid[], %(task)s::text[], %(queue)s::text[], %(priority)s::smallint[], %(args)s::text[],
     %(kwargs)s::text[], %(headers)s::text[], %(attempt)s::int[], %(waits_for)s::int[], %(reason)s::text[],
@@ -17,4 +19,4 @@ FROM unnest(
 ) AS v (
     id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, delay, run_at, expires_in, expires_at
 )
-WHERE j.id = v.id AND j.state = 'waiting' AND j.reason = 'replaced'
+WHERE j.id = v.id AND ((j.state = 'waiting' AND j.reason = 'replaced') OR (j.state = 'dead' AND j.reason = 'upstream'))

@@ -1,0 +1,35 @@
+-- Make ready the first in line of each lane whose turn nobody has. A lane has as many waiting as it likes: the index is
+-- skipped through from lane to lane, and each costs one look. Two who do this at once choose the same rows, and one skips
+-- what the other has locked; should they differ after all, the unique index on `turn` refuses the second.
+WITH RECURSIVE lanes AS (
+    (
+        SELECT lane FROM celeriac_job WHERE state = 'waiting' AND reason = 'exclusive' ORDER BY lane LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT j.lane FROM celeriac_job j
+        WHERE j.state = 'waiting' AND j.reason = 'exclusive' AND j.lane > lanes.lane
+        ORDER BY j.lane LIMIT 1
+    )
+    FROM lanes WHERE lanes.lane IS NOT NULL
+), first AS MATERIALIZED (
+    SELECT f.id
+    FROM lanes CROSS JOIN LATERAL (
+        SELECT j.id FROM celeriac_job j
+        WHERE j.state = 'waiting' AND j.reason = 'exclusive' AND j.lane = lanes.lane
+          AND j.waits_for = 0 AND j.cancel = '' AND j.run_at <= statement_timestamp()
+        ORDER BY j.priority DESC, j.run_at, j.id
+        LIMIT 1
+    ) f
+    WHERE NOT EXISTS (SELECT FROM celeriac_job h WHERE h.turn = lanes.lane)
+    LIMIT %(limit)s
+), locked AS MATERIALIZED (
+    SELECT id FROM celeriac_job
+    WHERE id IN (SELECT id FROM first) AND state = 'waiting' AND reason = 'exclusive'
+    FOR UPDATE SKIP LOCKED
+), admitted AS (
+    UPDATE celeriac_job j SET state = 'ready', reason = '', turn = j.lane
+    FROM locked WHERE j.id = locked.id
+    RETURNING j.queue
+)
+SELECT queue, count(*) FROM admitted GROUP BY queue
