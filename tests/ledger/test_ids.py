@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from celeriac.ledger.ids import job_id, new_id
+from celeriac.ledger.ids import job_id, key_digest, new_id
 
 
 @given(st.uuids())
@@ -67,3 +67,10 @@ def test_the_end_of_a_millisecond_does_not_spill_over():
     with mock.patch("celeriac.ledger.ids.time.time_ns", return_value=999_999):
         made = uuid.UUID(new_id())
     assert (made.int >> 80, made.version, made.variant) == (0, 7, uuid.RFC_4122)
+
+
+@given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
+def test_a_digest_is_of_one_key_of_one_task(task, key, other_task, other_key):
+    same = (task, key) == (other_task, other_key) or "\0" in task + other_task
+    assert same or key_digest(task, key) != key_digest(other_task, other_key)
+    assert len(key_digest(task, key)) == 32

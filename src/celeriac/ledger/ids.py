@@ -2,9 +2,10 @@
 
 import os
 import time
+from hashlib import blake2b
 from uuid import UUID, uuid5
 
-__all__ = ["job_id", "new_id"]
+__all__ = ["job_id", "key_digest", "new_id"]
 
 #: The namespace of task ids that callers made up (`task_id="invoice-7"`).
 NAMESPACE = UUID("4f9d3a52-6c1e-5b0a-9a77-0ce1e71ac000")
@@ -34,3 +35,11 @@ def new_id() -> str:
     random = int.from_bytes(os.urandom(8), "big") >> 2
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random
     return str(UUID(int=value))
+
+
+def key_digest(task: str, key: str) -> str:
+    """Return what `Job.held` is while a job of *task* holds *key*: unique as far as anyone can tell, and of one length.
+
+    BLAKE2b (RFC 7693) of 16 bytes, as hex digits.
+    """
+    return blake2b(f"{task}\0{key}".encode(), digest_size=16).hexdigest()
