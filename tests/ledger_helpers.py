@@ -101,8 +101,11 @@ class Ledger:
     def unpark(self, *tasks: str, limit: int = 1000) -> dict[str, int]:
         return verbs.unpark(tasks, limit, using=self.alias)
 
-    def expire(self, limit: int = 1000) -> verbs.Settled:
-        return verbs.expire(limit, using=self.alias)
+    def expire(self, limit: int = 1000, **how: Any) -> verbs.Settled:
+        return verbs.expire(limit, **how, using=self.alias)
+
+    def announce(self, tellers: Any = lambda dead: [], limit: int = 1000) -> tuple[int, list[NewJob]]:
+        return verbs.announce(tellers, limit, using=self.alias)
 
     def cancel(self, *jobs: Any, **how: Any) -> verbs.Cancelled:
         return verbs.cancel([getattr(job, "id", job) for job in jobs], **how, using=self.alias)

@@ -3,20 +3,31 @@
 from celeriac import Celery     # was: from celery import Celery
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from celeriac.api.app import Celery as Celery
+    from celeriac.api.endings import Cancel as Cancel
+    from celeriac.api.endings import Snooze as Snooze
+    from celeriac.api.task import Task as Task
+    from celeriac.outcomes import Policy as Policy
 
 __version__ = "0.1.0"
 
-__all__ = ["Celery", "__version__"]
+__all__ = ["Cancel", "Celery", "Policy", "Snooze", "Task", "__version__"]
+
+_HOMES = {
+    "Cancel": "celeriac.api.endings",
+    "Celery": "celeriac.api.app",
+    "Policy": "celeriac.outcomes",
+    "Snooze": "celeriac.api.endings",
+    "Task": "celeriac.api.task",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that INSTALLED_APPS can import the package before Celery and the settings are there.
-    if name == "Celery":
-        from celeriac.api.app import Celery
-
-        return Celery
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'celeriac' has no attribute {name!r}")

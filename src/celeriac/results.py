@@ -26,6 +26,7 @@ from celeriac.ledger.models import Job, SavedGroup
 from celeriac.ledger.rows import NewJob, Settlement
 from celeriac.ledger.states import State, celery_state
 from celeriac.ledger.verbs import insert_waiting, settle
+from celeriac.outcomes import dotted, fingerprint
 
 __all__ = ["LedgerBackend"]
 
@@ -105,6 +106,10 @@ class LedgerBackend(BaseBackend):
             task=str(name),
             headers=payload.encode({"id": task_id}) if str(job_id(task_id)) != task_id else "{}",
         )
+        if state == State.DEAD:
+            exception = dotted(type(result)) if isinstance(result, BaseException) else ""
+            print_ = fingerprint(exception, str(result), settlement.traceback, settlement.task)
+            settlement = settlement._replace(exception=exception[:255], fingerprint=print_)
         settled = outside_loop(settle, [settlement])
         bell.ring_on_commit(settled.freed)
         if settled.ids:

@@ -45,11 +45,16 @@ def rescued_to(state: str) -> Act:
     return lambda ledger, _: ledger.rescue(Sighting(WORKER), judge)
 
 
+def deadly(id_: Any, task: str, asked: str) -> Settlement:
+    """How a job ends whose task says that its expiry is a death."""
+    return Settlement(id_, State.DEAD, "expired")
+
+
 ACTS: dict[str, list[Act]] = {
     "insert": [again(), again(delay=HOUR), again(waits_for=1), again(reason="event")],
     "stage": [lambda ledger, job: ledger.stage()],
     "unpark": [lambda ledger, job: ledger.unpark("shop.noop")],
-    "expire": [lambda ledger, job: ledger.expire()],
+    "expire": [lambda ledger, job: ledger.expire(end=deadly), lambda ledger, job: ledger.expire()],
     "claim": [lambda ledger, job: ledger.claim()],
     "release": [lambda ledger, job: ledger.release(stale(job)), lambda ledger, job: ledger.release(job)],
     "reschedule": [returned(), returned(delay=HOUR), returned(reason="event", charge=1)],

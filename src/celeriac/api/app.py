@@ -7,7 +7,7 @@ import celery
 from celery.result import AsyncResult
 from kombu.utils.objects import cached_property
 
-from celeriac.api.builtins import CHORD_JOIN, CHORD_JOIN_RETRIES, join_chord
+from celeriac.api.builtins import CHORD_JOIN, RETRIES, TELL_OF_DEATH, join_chord, tell_of_death
 from celeriac.api.context import current_run
 from celeriac.api.options import Asked, ask, is_durable
 from celeriac.errors import ConfigurationError
@@ -42,7 +42,8 @@ class Celery(celery.Celery):
         super().__init__(*args, **kwargs)
         self.on_after_configure.connect(self._add_our_defaults)
         self.steps["worker"].add("celeriac.worker.step:LedgerStep")
-        self.task(name=CHORD_JOIN, bind=True, shared=False, ignore_result=True, **CHORD_JOIN_RETRIES)(join_chord)
+        for name, body in ((CHORD_JOIN, join_chord), (TELL_OF_DEATH, tell_of_death)):
+            self.task(name=name, bind=True, shared=False, ignore_result=True, **RETRIES)(body)
 
     def _add_our_defaults(self, source: Any, **_: Any) -> None:
         # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project.

@@ -1,8 +1,9 @@
 """The job that this thread is running, if any: where the engine, the result backend and the API meet during a body."""
 
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from celeriac.ledger.rows import ClaimedJob, NewJob
@@ -19,6 +20,9 @@ class Run:
     root_id: str = ""
     #: Whether somebody has asked to cancel it by now: a look at memory, as often as one likes.
     cancelled: Callable[[], bool] = lambda: False
+    began: float = field(default_factory=time.monotonic)
+    #: A retry was asked for and not granted: how often or how long the job may be tried is used up.
+    exhausted: bool = False
     #: The job as a retry asked for it again; becomes a state change of this row, never a new message.
     again: NewJob | None = None
     #: Its result as JSON, encoded inside Celery's tracer so that a failure to encode is a failure of the task.

@@ -1,5 +1,9 @@
 """The task class of a Celeriac app: Celery's and Django's, plus what a row makes possible."""
 
+import inspect
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -9,6 +13,8 @@ from celery.result import AsyncResult
 
 from celeriac.api.atomic import in_savepoint
 from celeriac.api.context import current_run
+from celeriac.api.retrying import again, require_policies, with_retries
+from celeriac.outcomes import Policy
 
 __all__ = ["Task"]
 
@@ -22,21 +28,43 @@ class Task(DjangoTask):
         atomic: True runs the body and writes its end in one transaction, so its effects happen exactly once. The body's
             data must be on the ledger's alias; a name says that it is on that alias instead of "default". An exception
             that leaves the body undoes what it did, Retry, Ignore and Reject included.
+        retry_for: how long after its first failure a job may still be tried again (seconds or a timedelta). Without
+            `max_retries` of the task's own this is the only limit.
+        retry_on: {exception class: `Policy`}, for what deserves another policy than `autoretry_for`; the nearest class
+            counts.
+        discard_on: exceptions after which there is nothing to do: the job ends as cancelled, "discarded".
+        dead_on_expiry: True makes a job that was not started before its `expires` a dead letter instead of a cancelled
+            one.
+
+    Celery's own knobs (`autoretry_for`, `retry_backoff`, `max_retries`, …) mean what they mean there.
     """
 
     abstract = True
     durable: ClassVar[bool] = True
     atomic: ClassVar[bool | str] = False
+    retry_for: ClassVar[float | timedelta | None] = None
+    retry_on: ClassVar[Mapping[type[BaseException], Policy]] = {}
+    discard_on: ClassVar[Any] = ()
+    dead_on_expiry: ClassVar[bool] = False
 
     #: Messages that reach a durable task by the broker come from a producer without Celeriac: they are adopted.
     Strategy = "celeriac.worker.adopt:strategy"
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
-        """Put an atomic body into its savepoint, inside of what autoretry puts around it later."""
+        """Put what the task declares around its body.
+
+        Raises:
+            celeriac.errors.ConfigurationError: when that makes no sense, naming the task.
+        """
         super().on_bound(app)
+        require_policies(cls)
+        if "_orig_run" not in vars(cls):
+            # By this name Celery knows a body that is wrapped already, and leaves it alone.
+            cls._orig_run = inspect.getattr_static(cls, "run")
         if cls.atomic:
             cls.run = in_savepoint(cls)
+        cls.run = with_retries(cls)
 
     async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         """Do as `delay()` without blocking the event loop, on the connection (and in the transaction) of the
@@ -48,6 +76,33 @@ class Task(DjangoTask):
         """Do as `apply_async()` without blocking the event loop."""
         return await sync_to_async(self.apply_async, thread_sensitive=True)(args, kwargs, **options)
 
+    def retry(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        exc: Any = None,
+        throw: bool = True,  # noqa: FBT001, FBT002 - Celery's signature
+        eta: Any = None,
+        countdown: Any = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Do as Celery's `retry`: end this run and have the job run again.
+
+        Without *countdown* and *eta* after the wait that the task declares, backoff and all, or that *exc* asks for (a
+        server's Retry-After). With neither attempts nor time left it raises *exc*, or MaxRetriesExceededError.
+        """
+        if not self.request.called_directly:
+            timed = bool(eta) or countdown is not None
+            wait, max_retries = again(self, exc or sys.exc_info()[1], max_retries, timed=timed)
+            if wait is not None and not timed:
+                countdown = wait
+        try:
+            return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
+        finally:
+            # All threads share the task; what one call said is no business of the others.
+            self.__dict__.pop("override_max_retries", None)
+
     def cancelled(self) -> bool:
         """Whether somebody asked to cancel the job that this thread is running (`AsyncResult.revoke()`).
 
@@ -56,6 +111,14 @@ class Task(DjangoTask):
         """
         run = current_run()
         return run is not None and run.cancelled()
+
+    def on_dead(self, job: Any) -> None:
+        """Called when a job of this task is dead: it failed, and will not be tried again.
+
+        *job* is its row (`celeriac.models.Job`; `job.attempts` are its failures). Called in a worker, from a job of its
+        own after the commit, once a death; if it raises, it is called again with backoff. A replay that fails is
+        another death. Does nothing by itself.
+        """
 
     def on_replace(self, sig: Any) -> Any:
         """Have *sig* take this job's place once the body has left, and any transaction of its with it."""

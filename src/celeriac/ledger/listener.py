@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -22,6 +23,9 @@ class Listener:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._woken = False
+        # Between a look at the pipe and a write to it nobody may close it: its number may be another's by then. Signal
+        # handlers wake as well, so it is reentrant.
+        self._open = threading.RLock()
         self._overheard: list[tuple[str, str]] = []
 
     def listen(self, connection: BaseDatabaseWrapper, *channels: str) -> None:
@@ -35,12 +39,15 @@ class Listener:
 
     def wake(self) -> None:
         """End a wait from any thread; cheap when somebody already did."""
-        if not self._woken:
-            self._woken = True
-            try:
-                os.write(self._write, b"\0")
-            except BlockingIOError:
-                pass  # the pipe is full of wake-ups already
+        if self._woken:
+            return
+        with self._open:
+            if not self._woken:
+                self._woken = True
+                try:
+                    os.write(self._write, b"\0")
+                except BlockingIOError:
+                    pass  # the pipe is full of wake-ups already
 
     def wait(self, timeout: float, connection: BaseDatabaseWrapper | None = None) -> list[tuple[str, str]]:
         """Wait up to *timeout* seconds; return the (channel, payload) pairs that rang."""
@@ -67,11 +74,12 @@ class Listener:
 
     def close(self) -> None:
         """Close the pipe and the door; a wake-up after that is nothing."""
-        self._woken = True
         if self._ear is not None:
             self._ear.close()
-        os.close(self._read)
-        os.close(self._write)
+        with self._open:
+            self._woken = True
+            os.close(self._read)
+            os.close(self._write)
 
 
 def _rung(pgconn: Any) -> list[tuple[str, str]]:

@@ -23,9 +23,9 @@ def _expired(using: str | None) -> QuerySet[Job]:
     return rests.filter(Q(expires_at__lte=clock(using)) | Q(cancel__gt=""))
 
 
-def expiring(limit: int, *, using: str | None = None) -> list[tuple[UUID, str]]:
+def expiring(limit: int, *, using: str | None = None) -> list[tuple[UUID, str, str]]:
     rows = locked(_expired(using).order_by("expires_at"), using)
-    return list(rows.values_list("id", "cancel")[:limit])
+    return list(rows.values_list("id", "task", "cancel")[:limit])
 
 
 def cancel(ids: Sequence[UUID], how: str, *, using: str | None = None) -> list[tuple[UUID, str]]:

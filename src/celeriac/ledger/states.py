@@ -43,7 +43,9 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     ),
     "stage": frozenset({(State.SCHEDULED, State.READY)}),
     "unpark": frozenset({(State.WAITING, State.READY)}),
-    "expire": frozenset({(state, State.CANCELLED) for state in _RESTING} | {(State.WAITING, State.READY)}),
+    "expire": frozenset(
+        {(state, end) for state in _RESTING for end in (State.CANCELLED, State.DEAD)} | {(State.WAITING, State.READY)}
+    ),
     "claim": frozenset({(State.READY, State.RUNNING)}),
     "release": frozenset({(State.RUNNING, State.READY)}),
     "reschedule": frozenset(

@@ -5,7 +5,9 @@ A run ends in an `Outcome`, whatever ended it: a return, an exception, a retry, 
 written, by the ledger verb that the verdict names. A crash is judged by the same function as an exception.
 """
 
+from celeriac.outcomes.fingerprint import dotted, fingerprint
 from celeriac.outcomes.judge import judge
-from celeriac.outcomes.outcome import Kind, Outcome, Policy, Verdict
+from celeriac.outcomes.outcome import Bounds, Kind, Outcome, Verdict
+from celeriac.outcomes.policy import Policy, wait_before_retry
 
-__all__ = ["Kind", "Outcome", "Policy", "Verdict", "judge"]
+__all__ = ["Bounds", "Kind", "Outcome", "Policy", "Verdict", "dotted", "fingerprint", "judge", "wait_before_retry"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Kind", "Outcome", "Policy", "Verdict"]
+__all__ = ["Bounds", "Kind", "Outcome", "Verdict"]
 
 
 class Kind(Enum):
@@ -20,6 +20,7 @@ class Kind(Enum):
     TIMEOUT = "timeout"  # the hard time limit killed its process
     TERMINATED = "terminated"  # an operator's revoke killed its process
     REVOKED = "revoked"  # somebody asked to cancel it before its body began, or before it asked to run again
+    CANCELLED = "cancelled"  # raise Cancel(reason), or an exception that its task's `discard_on` names
     UNREGISTERED = "unregistered"  # this worker does not know the task
 
 
@@ -34,7 +35,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class Bounds:
     """What judging may depend on besides the outcome."""
 
     max_losses: int = 3

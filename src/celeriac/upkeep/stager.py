@@ -1,19 +1,26 @@
 """What time does to jobs: due ones become ready, expired ones are cancelled, parked ones find their worker."""
 
 from collections.abc import Callable, Collection
+from uuid import UUID
 
 from celeriac.ledger import bell
 from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import poll_seconds
+from celeriac.ledger.rows import Settlement
 from celeriac.ledger.verbs import expire, stage, unpark
+from celeriac.ledger.verbs.expire import cancelled
 
 __all__ = ["stager"]
 
 
-def stager(registered: Callable[[], Collection[str]], leads: Callable[[], bool]) -> Callable[[], float]:
+def stager(
+    registered: Callable[[], Collection[str]],
+    leads: Callable[[], bool],
+    expiry: Callable[[UUID, str, str], Settlement] = cancelled,
+) -> Callable[[], float]:
     """Return a round for a `Loop`: the leader stages and expires for all; each worker unparks what it alone knows.
 
-    *registered* names the tasks this worker knows.
+    *registered* names the tasks this worker knows, *expiry* says how what expired ends.
     """
 
     def round_() -> float:
@@ -22,7 +29,7 @@ def stager(registered: Callable[[], Collection[str]], leads: Callable[[], bool])
         if not leads():
             return max(1.0, poll_seconds())
         staged = stage()
-        expired = expire()
+        expired = expire(end=expiry)
         bell.ring_ready({*staged.queues, *expired.freed})
         if expired.ids:
             bell.ring_done()

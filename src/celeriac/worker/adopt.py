@@ -21,6 +21,7 @@ from celeriac.ledger.ids import job_id, new_id
 from celeriac.ledger.rows import NewJob, Settlement
 from celeriac.ledger.verbs import UNREGISTERED, insert, settle
 from celeriac.loops import insist
+from celeriac.outcomes import dotted, fingerprint
 from celeriac.worker.attentive import Attentive
 from celeriac.worker.story import error_json
 
@@ -127,7 +128,10 @@ class Consumer(CeleryConsumer):
             task=str(headers.get("task") or "unknown")[:255],
             queue=self._queue_of(message.delivery_info or {}),
             headers=payload.encode(kept),
+            exception=dotted(type(error)),
         )
+        print_ = fingerprint(settlement.exception, str(error), settlement.traceback, settlement.task)
+        settlement = settlement._replace(fingerprint=print_)
         insist(SERVICE, lambda: settle([settlement]))
         _ack(message, self.connection_errors)
         logger.error("A message that cannot be read was kept as dead job %s: %s", task_id, error)

@@ -14,8 +14,8 @@ from celery.exceptions import TaskRevokedError, WorkerLostError
 from celeriac.conf import settings
 from celeriac.ledger.rows import ClaimedJob, Ending, Return, Sighting
 from celeriac.ledger.verbs import Judged
-from celeriac.outcomes import Kind, Outcome, Policy, judge
-from celeriac.worker.story import error_json, failure
+from celeriac.outcomes import Bounds, Kind, Outcome, judge
+from celeriac.worker.story import error_json, failure, fingerprinted
 
 __all__ = ["judge_blamed", "judge_orphans", "line", "loss_of"]
 
@@ -27,18 +27,19 @@ def line(job: ClaimedJob) -> tuple[object, ...]:
 
 def judge_blamed(jobs: Sequence[ClaimedJob], kind: Kind, error: Exception, evidence: str = "") -> Judged:
     """Return the verdicts on *jobs* whose process died of *error* while it ran them; *evidence* is kept with it."""
-    policy = Policy(max_losses=settings().MAX_LOSSES)
+    bounds = Bounds(max_losses=settings().MAX_LOSSES)
     judged = Judged([], [], [])
     for job in jobs:
-        verdict = judge(Outcome(kind), job.losses, policy)
+        verdict = judge(Outcome(kind), job.losses, bounds)
         text = f"{type(error).__name__}: {error}\n{evidence}".strip()
+        story = failure(job, kind.value, error, text)
         if verdict.charge:
-            judged.failures.append(failure(job, kind.value, error, text))
+            judged.failures.append(story)
         if verdict.final:
             ending = Ending(job.id, job.claim_no, verdict.state, verdict.reason, verdict.charge, verdict.loss)
             # What a waiting get() raises.
             cause = TaskRevokedError(verdict.reason) if verdict.state == "cancelled" else error
-            judged.endings.append(ending._replace(error=error_json(cause)))
+            judged.endings.append(fingerprinted(ending._replace(error=error_json(cause)), job.task, story))
         else:
             back = Return(job.id, job.claim_no, "", verdict.charge, verdict.loss, verdict.delay)
             judged.returns.append(back._replace(suspect=verdict.suspect or job.suspect))

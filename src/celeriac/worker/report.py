@@ -1,18 +1,21 @@
 """From what the tracer returned to an outcome, and from the verdict on it to what the ledger is told."""
 
+import random
 from dataclasses import dataclass
 from typing import Any
 
 from celery import states as celery_states
-from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
+from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded, TaskRevokedError
 
 from celeriac.api import payload
 from celeriac.api.context import Run
+from celeriac.api.endings import Cancel, Snooze
+from celeriac.api.retrying import Discarded, policy_of
 from celeriac.conf import settings
 from celeriac.errors import PayloadError
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
-from celeriac.outcomes import Kind, Outcome, Policy, Verdict, judge
-from celeriac.worker.story import error_json, failure
+from celeriac.outcomes import Bounds, Kind, Outcome, Verdict, judge, wait_before_retry
+from celeriac.worker.story import error_json, failure, fingerprinted
 
 __all__ = ["Done", "Written", "reported", "written"]
 
@@ -76,17 +79,29 @@ def _ignores_result(done: Done) -> bool:
 
 def _raised_retry(done: Done) -> None:
     """`raise Retry(...)` without self.retry() sends nothing in stock Celery; here it is a retry, within max_retries."""
-    most = done.task.max_retries
-    if most is not None and done.job.attempt >= most:
+    policy = policy_of(done.task, getattr(done.error, "exc", None))
+    roll = random.random()  # noqa: S311 - spread, not secrecy
+    wait = wait_before_retry(policy, done.job.attempt, roll, failing_for=done.job.failing_for or 0.0)
+    if wait is None:
         done.reason = "exhausted"
         return
     when = getattr(done.error, "when", None)
-    delay = float(when) if isinstance(when, int | float) else float(done.task.default_retry_delay)
-    done.outcome = Outcome(Kind.RETRY, delay=delay)
+    done.outcome = Outcome(Kind.RETRY, delay=float(when) if isinstance(when, int | float) else wait)
 
 
 def _ignored(done: Done) -> None:
-    """`raise Ignore()` ends the job with the state that update_state() last gave it, else as a success."""
+    """`raise Ignore()` ends the job with the state that update_state() last gave it, else as a success.
+
+    `Snooze` and `Cancel` pass through Celery as kinds of it.
+    """
+    if isinstance(done.error, Snooze):
+        done.outcome = Outcome(Kind.RETRY, delay=done.error.delay, charge=0)
+        return
+    if isinstance(done.error, Cancel):
+        discarded = isinstance(done.error, Discarded)
+        done.outcome = Outcome(Kind.CANCELLED, "discarded" if discarded else "cancelled")
+        done.error = done.error.__cause__ if discarded else done.error
+        return
     said = done.run.said if done.run is not None else None
     if said is not None and said[0] == celery_states.FAILURE:
         done.reason = "failed"
@@ -104,10 +119,10 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
     if run is not None and run.settled:
         return None, None
     outcome = done.outcome or Outcome(Kind.FAILED, reason=done.reason or _reason(done))
-    policy = Policy(max_losses=settings().MAX_LOSSES)
-    verdict = judge(outcome, job.losses, policy)
+    bounds = Bounds(max_losses=settings().MAX_LOSSES)
+    verdict = judge(outcome, job.losses, bounds)
     if not verdict.final and run is not None and run.cancelled():
-        verdict = judge(Outcome(Kind.REVOKED, charge=verdict.charge), job.losses, policy)
+        verdict = judge(Outcome(Kind.REVOKED, charge=verdict.charge), job.losses, bounds)
     story = None
     if done.error is not None:
         story = failure(job, outcome.kind.value, done.error, done.traceback, done.ran)._replace(ago=ago)
@@ -121,12 +136,12 @@ def written(done: Done, ago: float) -> tuple[Written, Failure | None]:
         charge=verdict.charge,
         loss=verdict.loss,
         result=done.result,
-        error=_error(done) if verdict.state == "dead" else None,
+        error=_error(done, verdict),
         children=run.children if run is not None else None,
         ran=done.ran,
         ago=ago,
     )
-    return ending, story if verdict.charge else None
+    return fingerprinted(ending, job.task, story), story if verdict.charge else None
 
 
 def _reason(done: Done) -> str:
@@ -134,11 +149,16 @@ def _reason(done: Done) -> str:
         return "unencodable"
     if isinstance(done.error, SoftTimeLimitExceeded):
         return "timeout"
-    most = getattr(done.task, "max_retries", None)
-    return "exhausted" if done.job.attempt and most is not None and done.job.attempt >= most else "failed"
+    exhausted = done.run is not None and done.run.exhausted and done.job.attempt > 0
+    return "exhausted" if exhausted else "failed"
 
 
-def _error(done: Done) -> str | None:
+def _error(done: Done, verdict: Verdict) -> str | None:
+    """Return what a waiting `get()` raises."""
+    if verdict.state == "cancelled" and done.error is not None:
+        return error_json(TaskRevokedError(str(done.error) or verdict.reason))
+    if verdict.state != "dead":
+        return None
     said = done.run.said if done.run is not None else None
     if said is not None and said[0] == celery_states.FAILURE:
         return said[1]

@@ -13,11 +13,13 @@ from celeriac.ledger.database import alias_of, connection_of, expect_forks, requ
 from celeriac.ledger.rows import Sighting
 from celeriac.ledger.verbs import Rescued
 from celeriac.loops import Loop, is_outage
+from celeriac.upkeep.announcer import announcer
 from celeriac.upkeep.rescuer import rescuer
 from celeriac.upkeep.stager import stager
 from celeriac.worker import aftermath, board, remote
 from celeriac.worker.claimer import Claimer
 from celeriac.worker.deadlines import Deadlines
+from celeriac.worker.deaths import expiry, tellers
 from celeriac.worker.drain import Drain
 from celeriac.worker.losses import judge_orphans, loss_of
 from celeriac.worker.presence import Presence
@@ -70,7 +72,8 @@ class LedgerStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin to claim."""
-        upkeep = Loop("upkeep", stager(worker.app.tasks.keys, self._leads))
+        tasks = worker.app.tasks
+        upkeep = Loop("upkeep", stager(tasks.keys, self._leads, expiry(tasks)))
         claimer = self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
         deadlines = Deadlines(claimer.dispatcher)
         self.drain = Drain(claimer)
@@ -97,7 +100,8 @@ class LedgerStep(bootsteps.StartStopStep):
             elected=elected,
             disowned=claimer.dispatcher.disown,
         )
-        self.loops = [deadlines, upkeep, rescue, self.presence]
+        announce = Loop("announce", announcer(self._leads, tellers(tasks)))
+        self.loops = [deadlines, upkeep, rescue, announce, self.presence]
         if claimer.dispatcher.blocks:
             self.loops.append(Loop("cancels", claimer.mark_cancels_while_blocked))
         for thread in (*self.loops, claimer):

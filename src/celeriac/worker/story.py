@@ -3,12 +3,13 @@
 import traceback as tracebacks
 from typing import Any
 
-from celery.utils.serialization import ensure_serializable
+from celery.utils.serialization import UnpickleableExceptionWrapper, ensure_serializable
 
 from celeriac.api import payload
-from celeriac.ledger.rows import ClaimedJob, Failure
+from celeriac.ledger.rows import ClaimedJob, Ending, Failure
+from celeriac.outcomes import dotted, fingerprint
 
-__all__ = ["error_json", "failure"]
+__all__ = ["error_json", "failure", "fingerprinted"]
 
 #: Longer texts are cut in the middle; the ends of a traceback are what tells.
 MOST = 20_000
@@ -20,11 +21,6 @@ def clean(text: str) -> str:
     if len(text) > MOST:
         text = f"{text[: MOST // 2]}\n… {len(text) - MOST:,} characters cut …\n{text[-MOST // 2 :]}"
     return text
-
-
-def dotted(kind: type) -> str:
-    """Return the dotted name of a class."""
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def error_json(error: BaseException) -> str:
@@ -50,8 +46,22 @@ def failure(job: ClaimedJob, kind: str, error: BaseException, traceback: Any = N
         id=job.id,
         claim_no=job.claim_no,
         kind=kind,
-        exception=clean(dotted(type(error)))[:255],
+        exception=clean(_named(error))[:255],
         message=clean(message),
         traceback=clean(text),
         ran=ran,
     )
+
+
+def _named(error: BaseException) -> str:
+    if isinstance(error, UnpickleableExceptionWrapper):  # what Celery's tracer makes of one, before we see it
+        return f"{error.exc_module}.{error.exc_cls_name}"
+    return dotted(type(error))
+
+
+def fingerprinted(ending: Ending, task: str, story: Failure | None) -> Ending:
+    """Return the *ending* of a job of *task* with what it died of, if it did: the exception and the fingerprint."""
+    if ending.state != "dead":
+        return ending
+    exception, message, trace = (story.exception, story.message, story.traceback) if story else ("", "", "")
+    return ending._replace(exception=exception, fingerprint=fingerprint(exception, message, trace, task))

@@ -3,7 +3,7 @@
     insert      nothing → ready, scheduled or waiting      (api, schedules, workflows)
     stage       scheduled → ready, when due                (upkeep)
     unpark      waiting → ready, once the task is known    (upkeep)
-    expire      resting → cancelled, not to be started     (upkeep), past expires_at or marked by cancel
+    expire      resting → cancelled or dead, not started   (upkeep), past expires_at or marked by cancel
     claim       ready → running, under a new claim_no      (worker)
     release     running → ready, not started, no attempt   (worker)
     reschedule  running → scheduled, for another attempt   (worker)
@@ -12,13 +12,15 @@
     settle      resting or nothing → an end                (results, adoption)
     cancel      resting → cancelled; marks what runs       (api, operators)
 
-`renew` and `leave` move no job: they are a worker's heartbeat, by which `rescue` tells the lost from the living.
+`renew` and `leave` move no job: they are a worker's heartbeat, by which `rescue` tells the lost from the living. Nor
+does `announce`, which sees to it that somebody is told of the dead.
 
 Every verb is set-based, runs on any of the supported databases, and says what it did as an event of its own name.
 Those that write for a claim carry the fence `state = 'running' AND claim_no = …`: no row changed means "not mine any
 more", which is counted, never an error. What waits for a job is counted down by the statement that ends it.
 """
 
+from celeriac.ledger.verbs.announce import announce
 from celeriac.ledger.verbs.cancel import Cancelled, cancel
 from celeriac.ledger.verbs.claim import claim
 from celeriac.ledger.verbs.expire import expire
@@ -40,6 +42,7 @@ __all__ = [
     "Rescued",
     "Settled",
     "Staged",
+    "announce",
     "cancel",
     "claim",
     "expire",

@@ -1,0 +1,14 @@
+"""Django signals that Celeriac sends.
+
+@receiver(job_dead)
+def page_somebody(job, **kwargs): ...
+"""
+
+from django.dispatch import Signal
+
+__all__ = ["job_dead"]
+
+#: A job is dead: it failed and will not be tried again. Sent with `job` (the row; `job.attempts` are its failures) and
+#: `sender` (the class `celeriac.models.Job`), once a death, in a worker, from a job of its own after the commit. Not
+#: for the rest of a failed chain, which dies of the same cause.
+job_dead = Signal()
