@@ -37,7 +37,7 @@ def enqueue(calls: Sequence[Asked]) -> None:
 
 def _insert_and_ring(jobs: Sequence[NewJob]) -> None:
     insert(jobs)
-    later = any(job.delay > 0 or job.run_at is not None for job in jobs)
+    later = any(job.delay > 0 or job.run_at is not None or job.lane for job in jobs)
     queues = {job.queue for job in jobs}
     bell.ring_on_commit([*queues, bell.SCHEDULED] if later else queues)
 

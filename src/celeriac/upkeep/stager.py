@@ -1,17 +1,17 @@
-"""What time does to jobs: due ones become ready, expired ones are cancelled, parked ones find their worker."""
+"""What time does to jobs: due ones become ready, expired ones end, lanes go on, parked ones find a worker."""
 
 from collections.abc import Callable, Collection
 
 from celeriac.ledger import bell
 from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import poll_seconds
-from celeriac.ledger.verbs import expire, stage, unpark
+from celeriac.ledger.verbs import admit, expire, stage, unpark
 
 __all__ = ["stager"]
 
 
 def stager(registered: Callable[[], Collection[str]], leads: Callable[[], bool]) -> Callable[[], float]:
-    """Return a round for a `Loop`: the leader stages and expires for all; each worker unparks what it alone knows.
+    """Return a round for a `Loop`: the leader does it for all; each worker unparks what it alone knows.
 
     *registered* names the tasks this worker knows.
     """
@@ -23,10 +23,11 @@ def stager(registered: Callable[[], Collection[str]], leads: Callable[[], bool])
             return max(1.0, poll_seconds())
         staged = stage()
         expired = expire()
-        bell.ring_ready({*staged.queues, *expired.freed})
+        admitted = admit()  # last: what expired may have had the turn of a lane
+        bell.ring_ready({*staged.queues, *expired.freed, *admitted} - {bell.SCHEDULED})
         if expired.ids:
             bell.ring_done()
-        if BATCH in (staged.count, len(expired.ids)):
+        if BATCH in (staged.count, len(expired.ids), sum(admitted.values())):
             return 0.0  # a full batch: there is more
         rest = poll_seconds()
         # A job that is due and still there is locked by somebody: no reason to spin.
