@@ -83,6 +83,12 @@ class Ledger:
     def insert_waiting(self, job: NewJob, parents: Sequence[UUID]) -> bool:
         return verbs.insert_waiting(job, parents, using=self.alias)
 
+    def insert_keyed(self, job: NewJob, **how: Any) -> verbs.Keyed:
+        return verbs.insert_keyed(job, **how, using=self.alias)
+
+    def admit(self, limit: int = 1000) -> dict[str, int]:
+        return verbs.admit(limit, using=self.alias)
+
     def claim(self, limit: int = 1000, queue: str = "q", worker: UUID = WORKER) -> list[ClaimedJob]:
         return verbs.claim(worker, queue, limit, using=self.alias)
 

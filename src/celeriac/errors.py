@@ -5,6 +5,7 @@ CeleriacError
 │   ├── UnknownSetting
 │   ├── LedgerMissing       the ledger's database alias does not exist
 │   └── NotMigrated         the ledger's tables do not exist
+├── JobExists               another job holds the idempotency key
 └── PayloadError            a job's arguments or result cannot be kept
     ├── NotSerializable
     └── PayloadTooLarge
@@ -16,6 +17,7 @@ from kombu.exceptions import EncodeError
 __all__ = [
     "CeleriacError",
     "ConfigurationError",
+    "JobExists",
     "LedgerMissing",
     "NotMigrated",
     "NotSerializable",
@@ -43,6 +45,27 @@ class LedgerMissing(ConfigurationError):
 
 class NotMigrated(ConfigurationError):
     """The ledger's tables do not exist in its database."""
+
+
+class JobExists(CeleriacError):
+    """Another job holds the idempotency key, and the call asked to be told.
+
+    Attributes:
+        task: the task's name.
+        key: the idempotency key.
+        task_id: Celery's id of the job that holds it.
+    """
+
+    def __init__(self, task: str, key: str = "", task_id: str = "") -> None:
+        # All are arguments of the exception, so that it comes back whole when it was how a job ended.
+        super().__init__(task, key, task_id)
+        self.task, self.key, self.task_id = task, key, task_id
+
+    def __str__(self) -> str:
+        return (
+            f"{self.task} was asked for before with the idempotency key {self.key!r}: job {self.task_id} holds it. "
+            f"AsyncResult({self.task_id!r}) is that job; idempotency_conflict='existing' returns it instead."
+        )
 
 
 # EncodeError, because that is what Celery's own callers and tracer expect when a payload cannot be encoded.

@@ -11,7 +11,7 @@ from celeriac import events
 from celeriac.ledger.rows import ClaimedJob, Settlement, Sighting
 from celeriac.ledger.states import ENDED, MOVES, OPEN, State
 from celeriac.ledger.verbs import Judged
-from tests.ledger_helpers import HOUR, WORKER, Ledger, a_job, back, ending, stale
+from tests.ledger_helpers import HOUR, WORKER, Ledger, a_job, an_id, back, ending, stale
 
 STARTS = (None, *State)
 Move = tuple[str | None, str]
@@ -20,6 +20,18 @@ Act = Callable[[Ledger, ClaimedJob], Any]
 
 def again(**fields: Any) -> Act:
     return lambda ledger, job: ledger.insert(a_job(id=job.id, args='["again"]', **fields))
+
+
+def keyed(held: str | None = "k", **fields: Any) -> Act:
+    """Asked for again by its id, or by the key that it holds by now."""
+
+    def act(ledger: Ledger, job: ClaimedJob) -> None:
+        ledger.jobs.filter(id=job.id).update(held=held)
+        ledger.insert_keyed(
+            a_job(id=job.id if held is None else an_id(), args='["again"]', held="k", **fields), conflict="replace"
+        )
+
+    return act
 
 
 def ended(state: str, of: Callable[[ClaimedJob], ClaimedJob] = lambda job: job) -> Act:
@@ -52,6 +64,11 @@ def deadly(id_: Any, task: str, asked: str) -> Settlement:
 
 ACTS: dict[str, list[Act]] = {
     "insert": [again(), again(delay=HOUR), again(waits_for=1), again(reason="event")],
+    "insert_keyed": [
+        *(keyed(held=None, **where) for where in ({}, {"delay": HOUR}, {"reason": "event"})),
+        *(keyed(**where) for where in ({}, {"delay": HOUR}, {"lane": "a", "reason": "exclusive"})),
+    ],
+    "admit": [lambda ledger, job: ledger.admit()],
     "stage": [lambda ledger, job: ledger.stage()],
     "unpark": [lambda ledger, job: ledger.unpark("shop.noop")],
     "expire": [lambda ledger, job: ledger.expire(end=deadly), lambda ledger, job: ledger.expire()],
@@ -66,7 +83,12 @@ ACTS: dict[str, list[Act]] = {
 
 #: How else a job can stand there, favouring each verb in turn.
 SITUATIONS: dict[str | None, list[dict[str, Any]]] = {
-    State.WAITING: [{"reason": "event"}, {"reason": "replaced"}, {"reason": "unregistered"}],
+    State.WAITING: [
+        {"reason": "event"},
+        {"reason": "replaced"},
+        {"reason": "exclusive", "lane": "a"},
+        {"reason": "unregistered"},
+    ],
     State.SCHEDULED: [{}, {"attempt": 2}],
 }
 
@@ -118,7 +140,8 @@ def test_a_verb_says_what_it_did_as_an_event_of_its_own_name(ledger, verb):
     """And as no other's: metrics count events, so one move told twice would be two."""
     heard: list[str] = []
     start = min((start for start, _ in MOVES[verb]), key=str)
-    job = ledger.at(start, **SITUATIONS.get(start, [{}])[-1], expires_in=HOUR)
+    situation = {"admit": {"reason": "exclusive", "lane": "a"}}.get(verb, SITUATIONS.get(start, [{}])[-1])
+    job = ledger.at(start, **situation, expires_in=HOUR)
     if verb in {"stage", "expire"}:
         ledger.time_passes(job)
     subscriber = events.subscribe(lambda name, _facts: heard.append(name))

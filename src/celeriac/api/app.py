@@ -7,7 +7,7 @@ import celery
 from celery.result import AsyncResult
 from kombu.utils.objects import cached_property
 
-from celeriac.api.builtins import CHORD_JOIN, RETRIES, TELL_OF_DEATH, join_chord, tell_of_death
+from celeriac.api.builtins import CHORD_JOIN, RETRIES, SAME_AS, TELL_OF_DEATH, join_chord, same_as, tell_of_death
 from celeriac.api.context import current_run
 from celeriac.api.options import Asked, ask, is_durable
 from celeriac.errors import ConfigurationError
@@ -44,6 +44,7 @@ class Celery(celery.Celery):
         self.steps["worker"].add("celeriac.worker.step:LedgerStep")
         for name, body in ((CHORD_JOIN, join_chord), (TELL_OF_DEATH, tell_of_death)):
             self.task(name=name, bind=True, shared=False, ignore_result=True, **RETRIES)(body)
+        self.task(name=SAME_AS, shared=False)(same_as)
 
     def _add_our_defaults(self, source: Any, **_: Any) -> None:
         # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project.
@@ -71,7 +72,10 @@ class Celery(celery.Celery):
 
         The insert joins the transaction open on the ledger's alias: the job exists if and only if that commits.
 
+        The result is that of the job that stands for the call: another one's, if that holds its idempotency key.
+
         Raises:
+            celeriac.errors.JobExists: when its key is held and `idempotency_conflict` is "raise".
             celeriac.errors.PayloadError: when an argument cannot be kept; nothing was inserted.
             django.db.DatabaseError: when the ledger cannot be written.
         """
@@ -83,15 +87,16 @@ class Celery(celery.Celery):
             options["headers"] = {**(options.get("headers") or {}), "celeriac": {"durable": False}}
             return super().send_task(name, args, kwargs, **options)
         asked = self._ask(name, args, kwargs, task, options)
-        result = self._answer(asked, options)
         run = current_run(asked.task_id)
         if run is not None and not run.settled:
             run.again = asked.job
+            result = self._answer(asked, asked.task_id, options)
         else:
             # Here and not above: a project imports this class before the models are there.
             from celeriac.api.enqueue import enqueue
 
-            enqueue([asked])
+            [task_id] = enqueue([asked])
+            result = self._answer(asked, task_id, options)
         self._add_to_parent(result, options)
         return result
 
@@ -101,8 +106,8 @@ class Celery(celery.Celery):
         Raises:
             TypeError: for a chain, group or chord, which are more than one job; call those themselves.
         """
-        results: list[AsyncResult] = []
-        calls: list[Asked] = []
+        results: list[AsyncResult | None] = []
+        calls: list[tuple[int, Asked, dict[str, Any]]] = []
         for signature in signatures:
             if not isinstance(signature, Mapping) or signature.get("subtask_type"):
                 raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
@@ -114,12 +119,14 @@ class Celery(celery.Celery):
             if task is not None and task.typing:
                 task.__header__(*signature["args"], **signature["kwargs"])
             asked = self._ask(signature["task"], signature["args"], signature["kwargs"], task, options)
-            calls.append(asked)
-            results.append(self._answer(asked, options))
+            calls.append((len(results), asked, options))
+            results.append(None)
         if calls:
             from celeriac.api.enqueue import enqueue
 
-            enqueue(calls)
+            ids = enqueue([asked for _, asked, _ in calls])
+            for (index, asked, options), task_id in zip(calls, ids, strict=True):
+                results[index] = self._answer(asked, task_id, options)
         for result in results:
             self._add_to_parent(result, {})
         return results
@@ -140,10 +147,10 @@ class Celery(celery.Celery):
             parent = self.current_worker_task
             if parent is not None:
                 options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
-        return ask(self, name, args, kwargs, task, options)
+        return ask(self, name, args, kwargs, task, dict(options))
 
-    def _answer(self, asked: Asked, options: Mapping[str, Any]) -> AsyncResult:
-        result = (options.get("result_cls") or self.AsyncResult)(asked.task_id)
+    def _answer(self, asked: Asked, task_id: str, options: Mapping[str, Any]) -> AsyncResult:
+        result = (options.get("result_cls") or self.AsyncResult)(task_id)
         result.ignored = asked.ignore_result
         return result
 

@@ -3,13 +3,21 @@
 from typing import Any
 from uuid import UUID
 
-__all__ = ["CHORD_JOIN", "RETRIES", "TELL_OF_DEATH", "join_chord", "tell_of_death"]
+from celeriac.api.endings import Cancel, Snooze
+
+__all__ = ["CHORD_JOIN", "RETRIES", "SAME_AS", "TELL_OF_DEATH", "join_chord", "same_as", "tell_of_death"]
 
 #: Runs when every header of a chord has ended; its row waits for them from before they exist.
 CHORD_JOIN = "celeriac.chord_join"
 
 #: Tells a task's `on_dead` and the signal `job_dead` of one death.
 TELL_OF_DEATH = "celeriac.tell_of_death"
+
+#: Ends as another job does: for a call with an id of its own whose idempotency key another job holds.
+SAME_AS = "celeriac.same_as"
+
+#: How often it looks, in seconds.
+LOOK = 1.0
 
 #: These must survive a bad minute of the database, or of whom they call.
 RETRIES = {"autoretry_for": (Exception,), "retry_backoff": True, "retry_backoff_max": 60, "max_retries": 12}
@@ -34,3 +42,24 @@ def tell_of_death(self: Any, job_id: str) -> None:
     if task is not None:
         task.on_dead(job)
     job_dead.send_robust(sender=Job, job=job)
+
+
+def same_as(task_id: str) -> Any:
+    """Return what the job *task_id* returned, or raise what it died of; until it has ended, come again."""
+    from celeriac.api import payload
+    from celeriac.ledger.ids import job_id
+    from celeriac.ledger.queries import find
+    from celeriac.ledger.states import ENDED, State
+
+    job = find(job_id(task_id))
+    if job is not None and job.state not in ENDED:
+        raise Snooze(LOOK)
+    if job is None or job.state == State.CANCELLED:
+        raise Cancel(f"{task_id}, which stood for this job, is gone" if job is None else job.reason)
+    if job.state == State.DEAD:
+        raise SameDeath(f"{task_id}, which stands for this job, is dead of {job.exception}")
+    return None if job.result is None else payload.decode(job.result)
+
+
+class SameDeath(Exception):
+    """The job that stood for this one is dead."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -10,36 +11,64 @@ from celery import signals
 from django.db import connections
 
 from celeriac.api import payload
+from celeriac.api.builtins import SAME_AS
 from celeriac.api.options import Asked
 from celeriac.ledger import bell
+from celeriac.ledger.database import writing
 from celeriac.ledger.rows import NewJob
 from celeriac.ledger.verbs.insert import insert
+from celeriac.ledger.verbs.insert_keyed import Keyed, insert_keyed
 
-__all__ = ["enqueue", "outside_loop"]
+__all__ = ["enqueue", "outside_loop", "put"]
 
 
-def enqueue(calls: Sequence[Asked]) -> None:
+def enqueue(calls: Sequence[Asked]) -> list[str]:
     """Insert *calls*, joining the transaction open on the ledger's alias, and ring for them after its commit.
 
-    Celery's publish signals are told around it, as around a message: tracing libraries write their context into the
-    headers, and read it back in the worker's request.
+    Returns the task id of the job that now stands for each: its own, or that of the one that holds its key. Celery's
+    publish signals are told around it, as around a message: tracing libraries write their context into the headers,
+    and read it back in the worker's request.
+
+    Raises:
+        celeriac.errors.JobExists: as a call's `idempotency_conflict` says; nothing of the calls was inserted.
     """
-    jobs = [asked.job for asked in calls]
     if signals.before_task_publish.receivers:
-        jobs = [_told(asked) for asked in calls]
-    outside_loop(_insert_and_ring, jobs)
+        calls = [asked._replace(job=_told(asked)) for asked in calls]
+    answers: list[Keyed] = outside_loop(_insert_and_ring, calls)
     if signals.after_task_publish.receivers:
-        for asked in calls:
-            signals.after_task_publish.send(
-                sender=asked.job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
-            )
+        for asked, answer in zip(calls, answers, strict=True):
+            if answer.outcome != "existing":
+                signals.after_task_publish.send(
+                    sender=asked.job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
+                )
+    return [answer.task_id for answer in answers]
 
 
-def _insert_and_ring(jobs: Sequence[NewJob]) -> None:
-    insert(jobs)
-    later = any(job.delay > 0 or job.run_at is not None for job in jobs)
-    queues = {job.queue for job in jobs}
+def _insert_and_ring(calls: Sequence[Asked]) -> list[Keyed]:
+    plain = [asked.job for asked in calls if asked.terms is None]
+    with writing() if any(asked.terms for asked in calls) else nullcontext():
+        insert(plain)
+        answers = [put(asked) if asked.terms else Keyed(asked.job.id, asked.task_id, "made") for asked in calls]
+    there = [asked.job for asked, answer in zip(calls, answers, strict=True) if answer.outcome != "existing"]
+    later = any(job.delay > 0 or job.run_at is not None or job.lane for job in there)
+    queues = {job.queue for job in there}
     bell.ring_on_commit([*queues, bell.SCHEDULED] if later else queues)
+    return answers
+
+
+def put(asked: Asked) -> Keyed:
+    """Insert one call's job, unless another holds its key, and return what stands for the call; rings for nobody."""
+    job = asked.job
+    if asked.terms is None:
+        insert([job])
+        return Keyed(job.id, asked.task_id, "made")
+    answer = insert_keyed(job, conflict=asked.terms.conflict, slots=asked.terms.slots)
+    if not asked.named or answer.id == job.id:
+        return answer
+    # Somebody may wait for this very id, like the next step of a chain: a job of that id ends as the holder does.
+    same = NewJob(job.id, SAME_AS, job.queue, job.priority, args=payload.encode([answer.task_id]), headers=job.headers)
+    insert([same])
+    return Keyed(job.id, asked.task_id, "made")
 
 
 def outside_loop(function: Callable[..., Any], *args: Any) -> Any:

@@ -9,6 +9,7 @@ from celery.utils.functional import maybe_list
 from celery.utils.time import maybe_make_aware
 
 from celeriac.api import payload
+from celeriac.api.keys import Terms, rules_for, with_keys
 from celeriac.ledger.ids import job_id, new_id
 from celeriac.ledger.rows import NewJob
 
@@ -32,6 +33,8 @@ class Asked(NamedTuple):
     ignore_result: bool | None
     headers: dict[str, Any]
     routing: dict[str, Any]
+    terms: Terms | None = None  # how it is inserted, if it has a key
+    named: bool = False  # the caller chose the id, and may have told others of it
 
 
 def is_durable(task: Any, options: dict[str, Any]) -> bool:
@@ -40,14 +43,17 @@ def is_durable(task: Any, options: dict[str, Any]) -> bool:
     return bool(getattr(task, "durable", True) if durable is None else durable)
 
 
-def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping[str, Any]) -> Asked:
+def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
     """Return the row that *options*, as `Task.apply_async` takes them, ask for.
 
     Raises:
+        celeriac.errors.ConfigurationError: when what the call says of keys makes no sense.
         celeriac.errors.PayloadError: when arguments or callbacks cannot be kept.
-        ValueError: for a priority outside 0-9.
+        ValueError: for a priority outside 0-9, for a key that comes out empty or too long.
     """
-    queue_name, options = _routed(app, name, args, kwargs, task, options)
+    rules = rules_for(task, options)
+    queue_name, routed = _routed(app, name, args, kwargs, task, options)
+    options = dict(routed)
     task_id = str(options.get("task_id") or new_id())
     headers = _headers(app, task, task_id, options)
     run = getattr(task, "run", None)
@@ -68,8 +74,12 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping
         expires_in=expires_in,
         expires_at=expires_at,
     )
+    terms = None
+    if rules and not options.get("retries"):  # a retry is of a job that has its keys
+        job, terms = with_keys(job, rules, task, args or (), kwargs or {}, timed=bool(delay or run_at))
     routing = {"exchange": "", "routing_key": queue_name}
-    return Asked(task_id, job, options.get("ignore_result"), headers, routing)
+    named = bool(options.get("task_id"))
+    return Asked(task_id, job, options.get("ignore_result"), headers, routing, terms, named)
 
 
 def _routed(

@@ -13,6 +13,7 @@ from celery.result import AsyncResult
 
 from celeriac.api.atomic import in_savepoint
 from celeriac.api.context import current_run
+from celeriac.api.keys import NO_RULES, Rules, require_keys
 from celeriac.api.retrying import again, require_policies, with_retries
 from celeriac.outcomes import Policy
 
@@ -33,6 +34,18 @@ class Task(DjangoTask):
         retry_on: {exception class: `Policy`}, for what deserves another policy than `autoretry_for`; the nearest class
             counts.
         discard_on: exceptions after which there is nothing to do: the job ends as cancelled, "discarded".
+        idempotency_key: of the calls with the same key one is a job: a format string over the bound arguments
+            ("inv-{invoice_id}"), or a function of them.
+        idempotency_scope: how long a job holds its key: "while_unfinished" (the default), a time from the call on
+            (seconds or a timedelta), or "forever".
+        idempotency_conflict: what a call means whose key is held: "existing" (the default) returns that job's result,
+            "raise" raises `celeriac.errors.JobExists`, "replace" gives its content to that job if it is still pending.
+        debounce: a time; a later call with the same key (or, without a key, the same arguments) takes the place of the
+            pending one, and it runs so long after the last call.
+        throttle: (jobs, time): of the calls with the same key, or of all calls of the task, at most so many are jobs
+            within any such time; the others return the most recent one's result.
+        exclusive: as a key; at most one job with the same runs at a time, of whichever task, and the others wait their
+            turn, in order.
         dead_on_expiry: True makes a job that was not started before its `expires` a dead letter instead of a cancelled
             one.
 
@@ -46,6 +59,7 @@ class Task(DjangoTask):
     retry_on: ClassVar[Mapping[type[BaseException], Policy]] = {}
     discard_on: ClassVar[Any] = ()
     dead_on_expiry: ClassVar[bool] = False
+    key_rules: ClassVar[Rules] = NO_RULES
 
     #: Messages that reach a durable task by the broker come from a producer without Celeriac: they are adopted.
     Strategy = "celeriac.worker.adopt:strategy"
@@ -59,6 +73,10 @@ class Task(DjangoTask):
         """
         super().on_bound(app)
         require_policies(cls)
+        if "key_rules" not in vars(cls):
+            cls.key_rules = require_keys(cls)
+            # What it says is in the rules by now; this tells a run its own key.
+            cls.idempotency_key = Task.idempotency_key  # type: ignore[method-assign]
         if "_orig_run" not in vars(cls):
             # By this name Celery knows a body that is wrapped already, and leaves it alone.
             cls._orig_run = inspect.getattr_static(cls, "run")
@@ -102,6 +120,10 @@ class Task(DjangoTask):
         finally:
             # All threads share the task; what one call said is no business of the others.
             self.__dict__.pop("override_max_retries", None)
+
+    @property
+    def idempotency_key(self) -> str | None:
+        return None
 
     def cancelled(self) -> bool:
         """Whether somebody asked to cancel the job that this thread is running (`AsyncResult.revoke()`).

@@ -32,7 +32,9 @@ __all__ = [
     "locked",
     "release",
     "reschedule",
+    "row_of",
     "stage",
+    "stored",
     "unpark",
 ]
 
@@ -57,7 +59,7 @@ def locked(rows: QuerySet[Job], using: str | None) -> QuerySet[Job]:
 def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:
     now = clock(using)
     asked = {job.id: job for job in reversed(jobs)}  # the first counts where an id is there twice
-    rows = [_row(job, now) for job in reversed(asked.values())]
+    rows = [row_of(job, now) for job in reversed(asked.values())]
     with writing(using) as alias:
         try:
             return _insert(rows, alias)
@@ -77,18 +79,19 @@ def _insert(rows: Sequence[Job], alias: str) -> int:
     for row in rows:
         if row.id in there:
             content = {field: getattr(row, field) for field in _CONTENT}
+            content |= {"turn": None} if row.reason == "exclusive" else {}
             waits = Q(state=State.WAITING, reason="replaced") | Q(state=State.DEAD, reason="upstream")
             inserted += held.filter(waits, id=row.id).update(**content)
     return inserted
 
 
 _CONTENT = (
-    *("task", "queue", "priority", "args", "kwargs", "headers", "attempt", "waits_for", "reason", "state"),
+    *("task", "queue", "priority", "args", "kwargs", "headers", "attempt", "waits_for", "reason", "state", "lane"),
     *("run_at", "expires_at", "finished_at", "error", "exception", "fingerprint", "announced"),
 )
 
 
-def _row(job: NewJob, now: datetime) -> Job:
+def row_of(job: NewJob, now: datetime) -> Job:
     run_at = stored(job.run_at) or now + timedelta(seconds=job.delay)
     expires_at = stored(job.expires_at)
     if expires_at is None and job.expires_in is not None:
@@ -245,6 +248,8 @@ def reschedule(
                 changed["expires_at"] = stored(back.expires_at)
             fenced = _fenced(alias, back.id, back.claim_no)
             queue = changed.get("queue") or fenced.values_list("queue", flat=True).first()
+            if back.reason == "replaced":
+                changed["turn"] = None  # what replaced it may be of the same lane
             if fenced.update(
                 state=state,
                 reason=back.reason,
@@ -287,4 +292,5 @@ def unpark(tasks: Collection[str], limit: int, *, using: str | None = None) -> d
     if not parked.exists():
         return {}
     with writing(using):
+        parked.exclude(lane="").filter(turn=None).update(reason="exclusive")  # it never got in line
         return dict(Counter(_make_ready(parked, limit, using)[1]))

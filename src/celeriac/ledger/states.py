@@ -14,7 +14,7 @@ __all__ = ["ENDED", "MOVES", "OPEN", "State", "celery_state"]
 class State(StrEnum):
     """Where a job stands. Each resting state has one automatic mover."""
 
-    WAITING = "waiting"  # on parents, an event, or a worker that knows the task; moved by finish, settle, unpark
+    WAITING = "waiting"  # on parents, its turn, or a worker that knows the task; moved by finish, admit, unpark
     SCHEDULED = "scheduled"  # until run_at; moved by stage
     READY = "ready"  # moved by claim
     RUNNING = "running"  # held by one claim; moved by finish, reschedule, release, rescue
@@ -41,7 +41,9 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
             (State.WAITING, State.READY),
         }
     ),
+    "insert_keyed": frozenset((start, state) for start in (None, *_RESTING) for state in _RESTING),
     "stage": frozenset({(State.SCHEDULED, State.READY)}),
+    "admit": frozenset({(State.WAITING, State.READY)}),
     "unpark": frozenset({(State.WAITING, State.READY)}),
     "expire": frozenset(
         {(state, end) for state in _RESTING for end in (State.CANCELLED, State.DEAD)} | {(State.WAITING, State.READY)}

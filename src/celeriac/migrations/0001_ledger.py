@@ -16,6 +16,9 @@ def indexes_of_their_own(_apps: Any, schema_editor: Any) -> None:
         schema_editor.execute(
             "CREATE INDEX celeriac_job_line ON celeriac_job (state, queue, priority DESC, run_at, id)"
         )
+        schema_editor.execute(
+            "CREATE INDEX celeriac_job_lanes ON celeriac_job (state, reason, lane, priority DESC, run_at, id)"
+        )
         schema_editor.execute("CREATE UNIQUE INDEX celeriac_job_held_once ON celeriac_job (held)")
         schema_editor.execute("CREATE UNIQUE INDEX celeriac_job_turn_once ON celeriac_job (turn)")
     elif schema_editor.connection.vendor == "postgresql":

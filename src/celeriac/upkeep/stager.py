@@ -1,4 +1,4 @@
-"""What time does to jobs: due ones become ready, expired ones are cancelled, parked ones find their worker."""
+"""What time does to jobs: due ones become ready, expired ones end, lanes go on, parked ones find a worker."""
 
 from collections.abc import Callable, Collection
 from uuid import UUID
@@ -7,7 +7,7 @@ from celeriac.ledger import bell
 from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import poll_seconds
 from celeriac.ledger.rows import Settlement
-from celeriac.ledger.verbs import expire, stage, unpark
+from celeriac.ledger.verbs import admit, expire, stage, unpark
 from celeriac.ledger.verbs.expire import cancelled
 
 __all__ = ["stager"]
@@ -18,7 +18,7 @@ def stager(
     leads: Callable[[], bool],
     expiry: Callable[[UUID, str, str], Settlement] = cancelled,
 ) -> Callable[[], float]:
-    """Return a round for a `Loop`: the leader stages and expires for all; each worker unparks what it alone knows.
+    """Return a round for a `Loop`: the leader does it for all; each worker unparks what it alone knows.
 
     *registered* names the tasks this worker knows, *expiry* says how what expired ends.
     """
@@ -30,10 +30,11 @@ def stager(
             return max(1.0, poll_seconds())
         staged = stage()
         expired = expire(end=expiry)
-        bell.ring_ready({*staged.queues, *expired.freed})
+        admitted = admit()  # last: what expired may have had the turn of a lane
+        bell.ring_ready({*staged.queues, *expired.freed, *admitted} - {bell.SCHEDULED})
         if expired.ids:
             bell.ring_done()
-        if BATCH in (staged.count, len(expired.ids)):
+        if BATCH in (staged.count, len(expired.ids), sum(admitted.values())):
             return 0.0  # a full batch: there is more
         rest = poll_seconds()
         # A job that is due and still there is locked by somebody: no reason to spin.

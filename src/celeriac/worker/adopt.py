@@ -15,11 +15,12 @@ from celery.worker.strategy import hybrid_to_proto2, proto1_to_proto2
 from kombu.message import Message
 
 from celeriac.api import payload
-from celeriac.api.options import ask
+from celeriac.api.enqueue import put
+from celeriac.api.options import Asked, ask
 from celeriac.ledger import bell
 from celeriac.ledger.ids import job_id, new_id
-from celeriac.ledger.rows import NewJob, Settlement
-from celeriac.ledger.verbs import UNREGISTERED, insert, settle
+from celeriac.ledger.rows import Settlement
+from celeriac.ledger.verbs import UNREGISTERED, settle
 from celeriac.loops import insist
 from celeriac.outcomes import dotted, fingerprint
 from celeriac.worker.attentive import Attentive
@@ -58,15 +59,18 @@ class Consumer(CeleryConsumer):
     def adopt(self, message: Message, reason: str = "") -> None:
         """Insert *message* as a job, then ack it; keep it as a dead job if it cannot be read."""
         try:
-            job = self._job_of(message)._replace(reason=reason)
+            asked = self._asked_of(message)
+            job = asked.job._replace(reason=reason or asked.job.reason)
+            # Nobody is there whom a conflict could be told.
+            asked = asked._replace(job=job, terms=asked.terms and asked.terms.mild())
         except Exception as error:  # whatever is wrong with it, it must not vanish and must not stop the worker
             self.keep_unreadable(message, error)
             return
-        insist(SERVICE, lambda: insert([job]))  # the message stays unacked on the broker meanwhile
+        insist(SERVICE, lambda: put(asked))  # the message stays unacked on the broker meanwhile
         _ack(message, self.connection_errors)
         bell.ring_ready([job.queue])
 
-    def _job_of(self, message: Message) -> NewJob:
+    def _asked_of(self, message: Message) -> Asked:
         decoded = message.payload
         headers = dict(message.headers or {})
         if "task" not in headers:
@@ -94,7 +98,7 @@ class Consumer(CeleryConsumer):
             "headers": {key: value for key, value in headers.items() if key not in _KNOWN},
         }
         task = self.app.tasks.get(headers["task"])
-        return ask(self.app, headers["task"], args, kwargs, task, options).job
+        return ask(self.app, headers["task"], args, kwargs, task, options)
 
     def _priority_of(self, properties: dict[str, Any]) -> int | None:
         # Only AMQP brokers count as we do; elsewhere an unset priority looks like the most urgent one.

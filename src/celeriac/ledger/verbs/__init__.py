@@ -1,7 +1,9 @@
 """The only ways a job's row changes.
 
     insert      nothing → ready, scheduled or waiting      (api, schedules, workflows)
+    insert_keyed  the same, if no other holds the key; or new content for a job that rests (api)
     stage       scheduled → ready, when due                (upkeep)
+    admit       waiting → ready, first in a free lane      (upkeep)
     unpark      waiting → ready, once the task is known    (upkeep)
     expire      resting → cancelled or dead, not started   (upkeep), past expires_at or marked by cancel
     claim       ready → running, under a new claim_no      (worker)
@@ -20,12 +22,14 @@ Those that write for a claim carry the fence `state = 'running' AND claim_no = �
 more", which is counted, never an error. What waits for a job is counted down by the statement that ends it.
 """
 
+from celeriac.ledger.verbs.admit import admit
 from celeriac.ledger.verbs.announce import announce
 from celeriac.ledger.verbs.cancel import Cancelled, cancel
 from celeriac.ledger.verbs.claim import claim
 from celeriac.ledger.verbs.expire import expire
 from celeriac.ledger.verbs.finish import Finished, finish
 from celeriac.ledger.verbs.insert import insert, insert_waiting
+from celeriac.ledger.verbs.insert_keyed import Keyed, insert_keyed
 from celeriac.ledger.verbs.release import release
 from celeriac.ledger.verbs.renew import leave, renew
 from celeriac.ledger.verbs.reschedule import reschedule
@@ -39,15 +43,18 @@ __all__ = [
     "Cancelled",
     "Finished",
     "Judged",
+    "Keyed",
     "Rescued",
     "Settled",
     "Staged",
+    "admit",
     "announce",
     "cancel",
     "claim",
     "expire",
     "finish",
     "insert",
+    "insert_keyed",
     "insert_waiting",
     "leave",
     "release",

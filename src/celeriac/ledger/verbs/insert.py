@@ -10,7 +10,7 @@ from celeriac.ledger.database import connection_of, explained, is_postgresql, st
 from celeriac.ledger.models import Edge
 from celeriac.ledger.rows import NewJob
 
-__all__ = ["insert", "insert_waiting"]
+__all__ = ["insert", "insert_waiting", "write_jobs"]
 
 
 def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
@@ -23,13 +23,14 @@ def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
     inserted = 0
     for batch in batches(jobs):
         with explained(using):
-            inserted += _insert(batch, using)
+            inserted += write_jobs(batch, using)
         faults.point("insert.after_statement")
         events.emit("insert", jobs=batch)
     return inserted
 
 
-def _insert(batch: list[NewJob], using: str | None) -> int:
+def write_jobs(batch: list[NewJob], using: str | None) -> int:
+    """Do what `insert` does, for a verb that tells of it under its own name."""
     if not is_postgresql(using):
         return portable.insert(batch, using=using)
     with connection_of(using).cursor() as cursor:

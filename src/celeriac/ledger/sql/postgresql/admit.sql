@@ -1,6 +1,7 @@
 -- Make ready the first in line of each lane whose turn nobody has. A lane has as many waiting as it likes: the index is
--- skipped through from lane to lane, and each costs one look. Two who do this at once choose the same rows, and one skips
--- what the other has locked; should they differ after all, the unique index on `turn` refuses the second.
+-- skipped through from lane to lane, and in a free one from priority to priority, so that jobs whose time has not come
+-- are not read. Two who do this at once choose the same rows, and one skips what the other has locked; should they
+-- differ after all, the unique index on `turn` refuses the second.
 WITH RECURSIVE lanes AS (
     (
         SELECT lane FROM celeriac_job WHERE state = 'waiting' AND reason = 'exclusive' ORDER BY lane LIMIT 1
@@ -12,16 +13,24 @@ WITH RECURSIVE lanes AS (
         ORDER BY j.lane LIMIT 1
     )
     FROM lanes WHERE lanes.lane IS NOT NULL
+), free AS MATERIALIZED (
+    SELECT lanes.lane FROM lanes
+    WHERE lanes.lane IS NOT NULL AND NOT EXISTS (SELECT FROM celeriac_job h WHERE h.turn = lanes.lane)
 ), first AS MATERIALIZED (
     SELECT f.id
-    FROM lanes CROSS JOIN LATERAL (
-        SELECT j.id FROM celeriac_job j
-        WHERE j.state = 'waiting' AND j.reason = 'exclusive' AND j.lane = lanes.lane
-          AND j.waits_for = 0 AND j.cancel = '' AND j.run_at <= statement_timestamp()
-        ORDER BY j.priority DESC, j.run_at, j.id
+    FROM free CROSS JOIN LATERAL (
+        SELECT at.id
+        FROM generate_series(9, 0, -1) AS p (priority) CROSS JOIN LATERAL (
+            SELECT j.id FROM celeriac_job j
+            WHERE j.state = 'waiting' AND j.reason = 'exclusive' AND j.lane = free.lane AND j.priority = p.priority
+              AND j.run_at <= statement_timestamp() AND j.waits_for = 0 AND j.cancel = ''
+              AND (j.expires_at IS NULL OR j.expires_at > statement_timestamp())
+            ORDER BY j.run_at, j.id
+            LIMIT 1
+        ) AS at
+        ORDER BY p.priority DESC
         LIMIT 1
-    ) f
-    WHERE NOT EXISTS (SELECT FROM celeriac_job h WHERE h.turn = lanes.lane)
+    ) AS f
     LIMIT %(limit)s
 ), locked AS MATERIALIZED (
     SELECT id FROM celeriac_job

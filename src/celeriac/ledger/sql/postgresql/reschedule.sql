@@ -1,4 +1,5 @@
--- Send claimed jobs back for another attempt: now, later, or waiting for a named reason. NULL keeps the row's value.
+-- Send claimed jobs back for another attempt: now, later, or waiting for a named reason. NULL keeps the row's value. A
+-- turn is kept until the end, but by a job that was replaced: what replaced it may be of the same lane.
 WITH back AS (
     UPDATE celeriac_job j
     SET state = CASE
@@ -13,6 +14,7 @@ WITH back AS (
         headers = COALESCE(v.headers, j.headers), expires_at = COALESCE(v.expires_at, j.expires_at),
         suspect = v.suspect,
         failing_since = CASE WHEN v.charge > 0 THEN COALESCE(j.failing_since, clock_timestamp()) ELSE j.failing_since END,
+        turn = CASE WHEN v.reason <> 'replaced' THEN j.turn END,
         worker = NULL, started_at = NULL, progress = NULL
     FROM unnest(
         %(id)s::uuid[], %(claim_no)s::int[], %(reason)s::text[], %(charge)s::int[], %(loss)s::int[],

@@ -1,6 +1,6 @@
 -- Two kinds of job take new content when their id comes back: one that was replaced (Task.replace), as the last step of
 -- what replaced it; and one that died because the step before it did, when that step has succeeded after all. Run only
--- where `insert.sql` met ids already there.
+-- where `insert.sql` met ids already there. One that comes back to a lane gets in line anew.
 UPDATE celeriac_job j
 SET task = v.task, queue = v.queue, priority = v.priority, args = v.args, kwargs = v.kwargs, headers = v.headers,
     attempt = v.attempt, waits_for = v.waits_for, reason = v.reason,
@@ -11,12 +11,15 @@ SET task = v.task, queue = v.queue, priority = v.priority, args = v.args, kwargs
     END,
     run_at = COALESCE(v.run_at, clock_timestamp() + v.delay * interval '1 second'),
     expires_at = COALESCE(v.expires_at, clock_timestamp() + v.expires_in * interval '1 second'),
+    lane = v.lane, turn = CASE WHEN v.reason = 'exclusive' THEN NULL ELSE j.turn END,
     finished_at = NULL, error = NULL, exception = '', fingerprint = '', announced = false
 FROM unnest(
     %(id)s::uuid[], %(task)s::text[], %(queue)s::text[], %(priority)s::smallint[], %(args)s::text[],
     %(kwargs)s::text[], %(headers)s::text[], %(attempt)s::int[], %(waits_for)s::int[], %(reason)s::text[],
-    %(delay)s::float8[], %(run_at)s::timestamptz[], %(expires_in)s::float8[], %(expires_at)s::timestamptz[]
+    %(delay)s::float8[], %(run_at)s::timestamptz[], %(expires_in)s::float8[], %(expires_at)s::timestamptz[],
+    %(lane)s::text[]
 ) AS v (
-    id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, delay, run_at, expires_in, expires_at
+    id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, delay, run_at, expires_in, expires_at,
+    lane
 )
 WHERE j.id = v.id AND ((j.state = 'waiting' AND j.reason = 'replaced') OR (j.state = 'dead' AND j.reason = 'upstream'))
