@@ -5,9 +5,10 @@ CeleriacError
 │   ├── UnknownSetting
 │   ├── LedgerMissing       the ledger's database alias does not exist
 │   └── NotMigrated         the ledger's tables do not exist
-└── PayloadError            a job's arguments or result cannot be kept
-    ├── NotSerializable
-    └── PayloadTooLarge
+├── PayloadError            a job's arguments or result cannot be kept
+│   ├── NotSerializable
+│   └── PayloadTooLarge
+└── WrongArguments          edited arguments do not fit the task's signature
 """
 
 from django.core.exceptions import ImproperlyConfigured
@@ -22,6 +23,7 @@ __all__ = [
     "PayloadError",
     "PayloadTooLarge",
     "UnknownSetting",
+    "WrongArguments",
 ]
 
 
@@ -56,3 +58,8 @@ class NotSerializable(PayloadError):
 
 class PayloadTooLarge(PayloadError):
     """A payload is larger than CELERIAC["MAX_PAYLOAD_BYTES"]."""
+
+
+# TypeError, because that is what the call itself would raise.
+class WrongArguments(CeleriacError, TypeError):
+    """Edited arguments do not fit the task's signature any more."""
