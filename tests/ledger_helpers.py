@@ -9,15 +9,31 @@ from uuid import UUID
 
 from django.db.models import F
 
-from celeriac.ledger import queries, verbs
+from celeriac.ledger import act, queries, verbs
+from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.database import clock
 from celeriac.ledger.ids import new_id
 from celeriac.ledger.models import Attempt, Job, Lease, Queue, Worker
-from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Present, Renewal, Return, Settlement, Sighting
+from celeriac.ledger.rows import (
+    By,
+    ClaimedJob,
+    Ending,
+    Failure,
+    How,
+    NewJob,
+    Operated,
+    Present,
+    Renewal,
+    Return,
+    Settlement,
+    Sighting,
+)
+from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import ENDED, State
 
 WORKER = UUID("00000000-0000-4000-8000-000000000001")
 HOUR = 3600.0
+BY = By("ada", "the shop was down", "a test")
 
 
 def an_id() -> UUID:
@@ -128,6 +144,24 @@ class Ledger:
     def rescue(self, lost: Sighting, judge: Any = all_back) -> verbs.Rescued | None:
         return verbs.rescue(lost, judge, using=self.alias)
 
+    # -- what operators do
+
+    def action(self, verb: str, selection: Selection, **options: Any) -> Action:
+        return act.begin(verb, selection, BY, options, using=self.alias)
+
+    def replay(self, *jobs: Any, **how: Any) -> Operated:
+        ids = [getattr(job, "id", job) for job in jobs]
+        return verbs.replay(self.action("replay", Selection.of(*ids)), ids, How(**how), using=self.alias)
+
+    def discard(self, *jobs: Any) -> Operated:
+        ids = [getattr(job, "id", job) for job in jobs]
+        return verbs.discard(self.action("discard", Selection.of(*ids)), ids, using=self.alias)
+
+    def changes(self, action: Action | None = None) -> dict[UUID, str]:
+        """What was done, by *action* or by all: id → state before."""
+        rows = Change.objects.using(self.alias).filter(**({"action": action} if action else {}))
+        return dict(rows.values_list("job_id", "before"))
+
     # -- what is in it
 
     def sightings(self) -> dict[UUID, Sighting]:
@@ -198,9 +232,10 @@ class Ledger:
     def at(self, state: str | None, **fields: Any) -> ClaimedJob:
         """Bring a job to *state*; returns its claim, or one that never was (claim_no 0) where none holds it."""
         if state in {State.RUNNING, *ENDED}:
+            end = {name: fields.pop(name) for name in ("reason", "exception", "fingerprint", "error") if name in fields}
             job = self.running(**fields)
             if state in ENDED:
-                assert self.finish(ending(job, state)).count == 1
+                assert self.finish(ending(job, state, **end)).count == 1
             return job
         how = {State.WAITING: {"reason": "event"}, State.SCHEDULED: {"delay": HOUR}, State.READY: {}, None: {}}[state]
         job = a_job(**{**how, **fields})

@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -43,6 +44,12 @@ class Settings:
     #: A job whose process died this many times while running it is dead: one poison pill must not stop a fleet.
     MAX_LOSSES: int = 3
 
+    #: How long jobs that succeeded or were cancelled are kept. None: for ever.
+    RETENTION: timedelta | None = None
+
+    #: How long dead jobs are kept. None: nothing but a person's word takes them away.
+    DEAD_RETENTION: timedelta | None = None
+
     def __post_init__(self) -> None:
         for name in ("MAX_PAYLOAD_BYTES", "CLAIM_SECONDS", "HEARTBEAT_SECONDS", "DRAIN_SECONDS", "MAX_LOSSES"):
             if not _positive(getattr(self, name)):
@@ -54,6 +61,10 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not _positive(value):
                 raise ConfigurationError(f"CELERIAC[{name!r}] must be a number above 0 or None, not {value!r}.")
+        for name in ("RETENTION", "DEAD_RETENTION"):
+            age = getattr(self, name)
+            if age is not None and not (isinstance(age, timedelta) and age > timedelta()):
+                raise ConfigurationError(f"CELERIAC[{name!r}] must be a timedelta above 0 or None, not {age!r}.")
         if not isinstance(self.DATABASE, str):
             raise ConfigurationError(f"CELERIAC['DATABASE'] must be a database alias, not {self.DATABASE!r}.")
 

@@ -6,9 +6,10 @@ CeleriacError
 │   ├── LedgerMissing       the ledger's database alias does not exist
 │   └── NotMigrated         the ledger's tables do not exist
 ├── JobExists               another job holds the idempotency key
-└── PayloadError            a job's arguments or result cannot be kept
-    ├── NotSerializable
-    └── PayloadTooLarge
+├── PayloadError            a job's arguments or result cannot be kept
+│   ├── NotSerializable
+│   └── PayloadTooLarge
+└── WrongArguments          edited arguments do not fit the task's signature
 """
 
 from django.core.exceptions import ImproperlyConfigured
@@ -24,6 +25,7 @@ __all__ = [
     "PayloadError",
     "PayloadTooLarge",
     "UnknownSetting",
+    "WrongArguments",
 ]
 
 
@@ -79,3 +81,8 @@ class NotSerializable(PayloadError):
 
 class PayloadTooLarge(PayloadError):
     """A payload is larger than CELERIAC["MAX_PAYLOAD_BYTES"]."""
+
+
+# TypeError, because that is what the call itself would raise.
+class WrongArguments(CeleriacError, TypeError):
+    """Edited arguments do not fit the task's signature any more."""

@@ -34,6 +34,7 @@ class Model:
     losses: int = 0
     claim_no: int = 0
     parents: set[Any] = field(default_factory=set)
+    asked: frozenset[Any] = frozenset()  # all its parents, those that have ended as well
     stories: int = 0
 
     @property
@@ -90,7 +91,10 @@ class Verbs(RuleBasedStateMachine):
         bodies = self.ledger.children_of(*parents, count=children, reason=reason)
         self.ledger.insert(*headers)
         self.model |= {job.id: Model(State.READY) for job in headers}
-        self.model |= {job.id: Model(State.WAITING, reason=reason, parents=set(parents)) for job in bodies}
+        self.model |= {
+            job.id: Model(State.WAITING, reason=reason, parents=set(parents), asked=frozenset(parents))
+            for job in bodies
+        }
         return multiple(*(job.id for job in headers + bodies))
 
     @rule(id_=inserted, delay=st.sampled_from([0.0, HOUR]))
@@ -177,6 +181,28 @@ class Verbs(RuleBasedStateMachine):
         self.model |= {id_: Model(state, reason="told") for id_ in made}
         freed = self.count_down(*resting, *made)
         assert (set(settled.ids), set(settled.freed)) == ({*resting, *made}, freed)
+
+    @rule(some=st.lists(inserted, max_size=3, unique=True), force=st.booleans(), later=st.booleans())
+    def replay(self, some: list[Any], *, force: bool, later: bool) -> None:
+        sendable = {State.DEAD, State.CANCELLED, *([State.SUCCEEDED] if force else [])}
+        sent = [id_ for id_ in some if self.model[id_].state in sendable]
+        done = self.ledger.replay(*some, force=force, every=HOUR if later else 0.0)
+        assert dict(done.changed) == {id_: self.model[id_].state for id_ in sent}
+        assert sum(done.skipped.values()) == len(some) - len(sent)
+        soonest = self.ledger.jobs.filter(id__in=sent).order_by("run_at").values_list("id", flat=True).first()
+        for job in self.model.values():
+            job.parents |= job.asked & set(sent) if job.parents else set()
+        for id_ in sent:
+            job = self.model[id_]
+            state = State.SCHEDULED if later and id_ != soonest else State.READY
+            self.model[id_] = Model(state, job.queue, claim_no=job.claim_no, stories=job.stories)
+
+    @rule(some=st.lists(inserted, max_size=3, unique=True))
+    def discard(self, some: list[Any]) -> None:
+        dead = [id_ for id_ in some if self.model[id_].state == State.DEAD]
+        assert dict(self.ledger.discard(*some).changed) == dict.fromkeys(dead, State.DEAD)
+        for id_ in dead:
+            self.end(id_, State.CANCELLED, "discarded")
 
     # -- and always
 

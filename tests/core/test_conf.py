@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -21,7 +22,7 @@ def test_no_settings_are_the_defaults():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_can_be_given(name):
-    value = "other" if name == "DATABASE" else 7
+    value = "other" if name == "DATABASE" else timedelta(days=7) if name.endswith("RETENTION") else 7
     assert getattr(read({name: value}), name) == value
 
 
@@ -54,6 +55,13 @@ def test_a_name_near_nothing_is_answered_with_all_names():
 @pytest.mark.parametrize("value", [0, -1, "5", None, True, [1]])
 def test_a_number_must_be_one_above_0(name, value):
     with pytest.raises(ConfigurationError, match=rf"CELERIAC\['{name}'\] must be a number above 0, not "):
+        read({name: value})
+
+
+@pytest.mark.parametrize("name", ["RETENTION", "DEAD_RETENTION"])
+@pytest.mark.parametrize("value", [0, 7, "7 days", True, timedelta(), timedelta(days=-1)])
+def test_a_retention_is_a_timedelta(name, value):
+    with pytest.raises(ConfigurationError, match=rf"CELERIAC\['{name}'\] must be a timedelta above 0 or None, not "):
         read({name: value})
 
 

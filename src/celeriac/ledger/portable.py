@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from celeriac.ledger.database import alias_of, clock, connection_of, writing
 from celeriac.ledger.models import Attempt, Edge, Job, Queue
+from celeriac.ledger.portable_edges import wait_again
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return
 from celeriac.ledger.states import State
 
@@ -80,8 +81,10 @@ def _insert(rows: Sequence[Job], alias: str) -> int:
         if row.id in there:
             content = {field: getattr(row, field) for field in _CONTENT}
             content |= {"turn": None} if row.reason == "exclusive" else {}
-            waits = Q(state=State.WAITING, reason="replaced") | Q(state=State.DEAD, reason="upstream")
-            inserted += held.filter(waits, id=row.id).update(**content)
+            inserted += held.filter(id=row.id, state=State.WAITING, reason="replaced").update(**content)
+            if held.filter(id=row.id, state=State.DEAD, reason="upstream").update(**content):
+                inserted += 1
+                wait_again([row.id], alias)
     return inserted
 
 

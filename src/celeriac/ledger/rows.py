@@ -4,11 +4,17 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from celeriac.ledger.states import State
+
 __all__ = [
+    "By",
     "ClaimedJob",
+    "Edit",
     "Ending",
     "Failure",
+    "How",
     "NewJob",
+    "Operated",
     "Present",
     "Renewal",
     "Return",
@@ -172,3 +178,41 @@ class Sighting(NamedTuple):
     seen_at: datetime | None = None
     age: float = 0.0  # seconds since seen_at, by the database's clock
     ended: bool = False  # the session of its last renewal is gone, and the server is the same
+
+
+class By(NamedTuple):
+    """Who operates on jobs, why, and from where."""
+
+    actor: str  # a user's name
+    reason: str = ""
+    origin: str = "code"  # admin and an address, cli and a host, code
+
+
+class Operated(NamedTuple):
+    """What an operator's verb did to some jobs, and whom to ring for (queues, and upkeep for what is due later)."""
+
+    changed: list[tuple[UUID, str]]  # id, and the state it was in
+    skipped: dict[str, int]  # why (state, key, upstream) → how many
+    rings: list[str]
+
+
+class Edit(NamedTuple):
+    """Other arguments, as JSON text, and what is other about them: argument → [before, after]. None keeps what is."""
+
+    args: str | None = None
+    kwargs: str | None = None
+    diff: str = ""
+
+
+class How(NamedTuple):
+    """How to replay jobs: succeeded jobs too; the first after `delay` seconds, the others `every` so many; edited."""
+
+    force: bool = False
+    delay: float = 0.0
+    every: float = 0.0
+    edit: Edit = Edit()
+
+    @property
+    def states(self) -> list[str]:
+        """What may be replayed."""
+        return [State.DEAD, State.CANCELLED, *([State.SUCCEEDED] if self.force else [])]

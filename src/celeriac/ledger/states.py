@@ -39,6 +39,10 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
             (State.WAITING, State.WAITING),
             (State.WAITING, State.SCHEDULED),
             (State.WAITING, State.READY),
+            # A step that died because the one before it did, when that one has succeeded after all.
+            (State.DEAD, State.WAITING),
+            (State.DEAD, State.SCHEDULED),
+            (State.DEAD, State.READY),
         }
     ),
     "insert_keyed": frozenset((start, state) for start in (None, *_RESTING) for state in _RESTING),
@@ -66,6 +70,8 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
     "settle": frozenset(
         {(start, end) for start in (None, *_RESTING) for end in ENDED} | {(State.WAITING, State.READY)}
     ),
+    "replay": frozenset({(end, state) for end in ENDED for state in _RESTING}),
+    "discard": frozenset({(State.DEAD, State.CANCELLED)}),
 }
 
 

@@ -22,10 +22,11 @@ def indexes_of_their_own(_apps: Any, schema_editor: Any) -> None:
         schema_editor.execute("CREATE UNIQUE INDEX celeriac_job_held_once ON celeriac_job (held)")
         schema_editor.execute("CREATE UNIQUE INDEX celeriac_job_turn_once ON celeriac_job (turn)")
     elif schema_editor.connection.vendor == "postgresql":
-        # To find a dead job by what it was asked with. Full text, since it needs no extension.
+        # To find a dead job by what it was asked with. Full text, since it needs no extension. Of no more than the first
+        # characters: a tsvector above 1 MB is an error, and it would be the job's end that failed with it.
         schema_editor.execute(
-            "CREATE INDEX celeriac_job_words ON celeriac_job "
-            "USING gin (to_tsvector('simple', args || ' ' || kwargs)) WHERE state = 'dead'"
+            "CREATE INDEX celeriac_job_words ON celeriac_job USING gin "
+            "(to_tsvector('simple', left(args, 20000) || ' ' || left(kwargs, 20000))) WHERE state = 'dead'"
         )
 
 

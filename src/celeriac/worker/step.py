@@ -14,6 +14,9 @@ from celeriac.ledger.rows import Sighting
 from celeriac.ledger.verbs import Rescued
 from celeriac.loops import Loop, is_outage
 from celeriac.upkeep.announcer import announcer
+from celeriac.upkeep.chores import together
+from celeriac.upkeep.pruner import pruner
+from celeriac.upkeep.replayer import replayer
 from celeriac.upkeep.rescuer import rescuer
 from celeriac.upkeep.stager import stager
 from celeriac.worker import aftermath, board, remote
@@ -85,6 +88,8 @@ class LedgerStep(bootsteps.StartStopStep):
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
         rescue = Loop("rescue", rescuer(self._leads, board.now, self._steady, judge_orphans, partial(_tell, worker)))
+        rounds = (announcer(self._leads, tellers(tasks)), replayer(self._leads), pruner(self._leads))
+        chores = Loop("chores", together(board.now, *rounds))
 
         def elected() -> None:
             upkeep.wake()
@@ -100,8 +105,7 @@ class LedgerStep(bootsteps.StartStopStep):
             elected=elected,
             disowned=claimer.dispatcher.disown,
         )
-        announce = Loop("announce", announcer(self._leads, tellers(tasks)))
-        self.loops = [deadlines, upkeep, rescue, announce, self.presence]
+        self.loops = [deadlines, upkeep, rescue, chores, self.presence]
         if claimer.dispatcher.blocks:
             self.loops.append(Loop("cancels", claimer.mark_cancels_while_blocked))
         for thread in (*self.loops, claimer):
