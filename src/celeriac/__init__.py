@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from celeriac.api.app import Celery as Celery
+    from celeriac.api.once import InDoubt as InDoubt
 
 __version__ = "0.1.0"
 
-__all__ = ["Celery", "__version__"]
+__all__ = ["Celery", "InDoubt", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from celeriac.api.app import Celery
 
         return Celery
+    if name == "InDoubt":
+        from celeriac.api.once import InDoubt
+
+        return InDoubt
     raise AttributeError(f"module 'celeriac' has no attribute {name!r}")

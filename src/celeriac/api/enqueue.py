@@ -1,6 +1,7 @@
 """Writing what was asked: into the caller's transaction, and from an event loop on a connection of its own."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,7 +16,7 @@ from celeriac.ledger import bell
 from celeriac.ledger.rows import NewJob
 from celeriac.ledger.verbs.insert import insert
 
-__all__ = ["enqueue", "outside_loop"]
+__all__ = ["enqueue", "on_helper", "outside_loop"]
 
 
 def enqueue(calls: Sequence[Asked]) -> None:
@@ -52,6 +53,11 @@ def outside_loop(function: Callable[..., Any], *args: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return function(*args)
+    return on_helper(function, *args)
+
+
+def on_helper(function: Callable[..., Any], *args: Any) -> Any:
+    """Call *function* on a helper thread: on another connection, outside of any transaction open here."""
     return _helper().submit(_recovering, function, *args).result()
 
 
@@ -67,6 +73,10 @@ def _recovering(function: Callable[..., Any], *args: Any) -> Any:
 @cache
 def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=4, thread_name_prefix="celeriac-enqueue")
+
+
+# Its threads do not come along into a pool process, which would wait for them for ever.
+os.register_at_fork(after_in_child=_helper.cache_clear)
 
 
 def _message_headers(asked: Asked) -> dict[str, Any]:
