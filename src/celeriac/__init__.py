@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from celeriac.api.app import Celery as Celery
     from celeriac.api.endings import Cancel as Cancel
     from celeriac.api.endings import Snooze as Snooze
+    from celeriac.api.once import InDoubt as InDoubt
     from celeriac.api.task import Task as Task
     from celeriac.outcomes import Policy as Policy
 
 __version__ = "0.1.0"
 
-__all__ = ["Cancel", "Celery", "Policy", "Snooze", "Task", "__version__"]
+__all__ = ["Cancel", "Celery", "InDoubt", "Policy", "Snooze", "Task", "__version__"]
 
 _HOMES = {
     "Cancel": "celeriac.api.endings",
     "Celery": "celeriac.api.app",
+    "InDoubt": "celeriac.api.once",
     "Policy": "celeriac.outcomes",
     "Snooze": "celeriac.api.endings",
     "Task": "celeriac.api.task",

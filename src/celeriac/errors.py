@@ -6,6 +6,8 @@ CeleriacError
 │   ├── LedgerMissing       the ledger's database alias does not exist
 │   └── NotMigrated         the ledger's tables do not exist
 ├── JobExists               another job holds the idempotency key
+├── ClaimLost               the job is no longer this run's
+├── OpenTransaction         what must be committed by itself was asked for inside of a transaction
 ├── PayloadError            a job's arguments or result cannot be kept
 │   ├── NotSerializable
 │   └── PayloadTooLarge
@@ -17,11 +19,13 @@ from kombu.exceptions import EncodeError
 
 __all__ = [
     "CeleriacError",
+    "ClaimLost",
     "ConfigurationError",
     "JobExists",
     "LedgerMissing",
     "NotMigrated",
     "NotSerializable",
+    "OpenTransaction",
     "PayloadError",
     "PayloadTooLarge",
     "UnknownSetting",
@@ -68,6 +72,29 @@ class JobExists(CeleriacError):
             f"{self.task} was asked for before with the idempotency key {self.key!r}: job {self.task_id} holds it. "
             f"AsyncResult({self.task_id!r}) is that job; idempotency_conflict='existing' returns it instead."
         )
+
+
+class ClaimLost(CeleriacError):
+    """The job is no longer this run's: its worker was taken for lost, and another run has it or will have it.
+
+    Attributes:
+        job: the row's id, as text.
+        claim_no: the claim that was this run's.
+    """
+
+    def __init__(self, job: object, claim_no: int = 0) -> None:
+        super().__init__(str(job), claim_no)
+        self.job, self.claim_no = str(job), claim_no
+
+    def __str__(self) -> str:
+        return (
+            f"Job {self.job} is no longer this run's (claim {self.claim_no}): it was taken from its worker, which was "
+            "cut off for so long that it was taken for lost, or somebody ended it. Nothing was recorded."
+        )
+
+
+class OpenTransaction(CeleriacError):
+    """What must be committed by itself was asked for inside of a transaction, where it cannot be."""
 
 
 # EncodeError, because that is what Celery's own callers and tracer expect when a payload cannot be encoded.

@@ -199,13 +199,15 @@ class TestReplace:
         assert outcomes(ledger, keyed(), conflict=conflict) == ["changed"]
         assert ledger.state(first) == "ready"
 
-    def test_the_next_attempt_runs_with_the_new_content(self, ledger, conflict):
+    @pytest.mark.parametrize("how", [{}, {"delay": HOUR}, {"reason": "replaced"}])
+    def test_one_that_has_begun_goes_on_with_its_own_content(self, ledger, conflict, how):
+        """What it did already, it did with that."""
         ledger.insert_keyed(keyed())
         [job] = ledger.claim()
-        ledger.reschedule(back(job, charge=1, delay=HOUR))
-        assert outcomes(ledger, keyed(args="[2]"), conflict=conflict) == ["changed"]
-        [again] = ledger.claim()
-        assert (again.id, again.args, again.attempt) == (job.id, "[2]", 1)
+        ledger.reschedule(back(job, charge=1, **how))
+        before = ledger.values(job)
+        assert outcomes(ledger, keyed(args="[2]"), conflict=conflict) == ["existing"]
+        assert ledger.values(job) == before
 
     def test_what_waits_for_something_else_waits_on(self, ledger, conflict):
         child, parent = keyed(), a_job()
@@ -224,17 +226,6 @@ class TestReplace:
         before = ledger.values(job)
         assert ledger.insert_keyed(keyed(args="[2]"), conflict=conflict) == (job.id, str(job.id), "existing")
         assert ledger.values(job) == before
-
-    def test_one_whose_id_is_to_come_back_or_that_is_cancelled_is_as_it_is(self, ledger, conflict):
-        ledger.insert_keyed(keyed())
-        [job] = ledger.claim()
-        ledger.reschedule(back(job, reason="replaced"))
-        assert outcomes(ledger, keyed(), conflict=conflict) == ["existing"]
-        ledger.insert_keyed(keyed(held="other"))
-        [other] = ledger.claim()
-        ledger.cancel(other)
-        ledger.release(other)
-        assert outcomes(ledger, keyed(held="other"), conflict=conflict) == ["existing"]
 
 
 class TestReplaceInALane:

@@ -178,6 +178,7 @@ def test_an_end_is_the_end_unless_an_operator_says_otherwise():
         "replay": set(ENDED),
         "discard": {State.DEAD},
         "insert": {State.DEAD},
+        "insert_keyed": {State.DEAD},
     }
 
 

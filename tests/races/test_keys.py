@@ -221,6 +221,23 @@ def test_ten_at_once_are_three_where_three_may_be(ledger, actor):
     ledger.balances(inserted=3)
 
 
+@pytest.mark.parametrize("lapsed", [False, True])
+def test_a_call_that_loses_a_slot_to_another_takes_the_next(ledger, actor, blocked, lapsed):
+    throttled = {"held": SLOTS[0], "hold": "until", "hold_for": HOUR}
+    if lapsed:
+        for _ in range(2):
+            ledger.insert_keyed(keyed(**throttled), slots=SLOTS[:2])
+        ledger.jobs.update(held_until="2000-01-01T00:00:00Z")
+    first = actor()
+    first.begins()
+    first.does(ledger.insert_keyed, keyed(**throttled), slots=SLOTS[:2])
+    second = actor().starts(ledger.insert_keyed, keyed(**throttled), slots=SLOTS[:2])
+    blocked(1)
+    first.commits()
+    assert second.result(PATIENCE).outcome == "made"
+    assert ledger.insert_keyed(keyed(**throttled), slots=SLOTS[:2]).outcome == "existing"
+
+
 def test_ten_at_once_take_over_what_has_lapsed(ledger, actor):
     """Each locks one holder at most, so none waits for another in a circle."""
     for _ in range(3):

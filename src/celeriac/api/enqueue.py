@@ -1,6 +1,7 @@
 """Writing what was asked: into the caller's transaction, and from an event loop on a connection of its own."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from celeriac.ledger.rows import NewJob
 from celeriac.ledger.verbs.insert import insert
 from celeriac.ledger.verbs.insert_keyed import Keyed, insert_keyed
 
-__all__ = ["enqueue", "outside_loop", "put"]
+__all__ = ["enqueue", "on_helper", "outside_loop", "put"]
 
 
 def enqueue(calls: Sequence[Asked]) -> list[str]:
@@ -81,6 +82,11 @@ def outside_loop(function: Callable[..., Any], *args: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return function(*args)
+    return on_helper(function, *args)
+
+
+def on_helper(function: Callable[..., Any], *args: Any) -> Any:
+    """Call *function* on a helper thread: on another connection, outside of any transaction open here."""
     return _helper().submit(_recovering, function, *args).result()
 
 
@@ -96,6 +102,10 @@ def _recovering(function: Callable[..., Any], *args: Any) -> Any:
 @cache
 def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=4, thread_name_prefix="celeriac-enqueue")
+
+
+# Its threads do not come along into a pool process, which would wait for them for ever.
+os.register_at_fork(after_in_child=_helper.cache_clear)
 
 
 def _message_headers(asked: Asked) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from celery.exceptions import TaskPredicate
 
 from celeriac.api.context import current_run
 from celeriac.api.endings import Cancel
+from celeriac.api.once import InDoubt
 from celeriac.api.retry_after import retry_after
 from celeriac.errors import ConfigurationError
 from celeriac.outcomes import Policy, wait_before_retry
@@ -105,8 +106,8 @@ def _around(body: Callable[..., Any], task_of: Callable[[Any], Any]) -> Callable
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return body(*args, **kwargs)
-        except TaskPredicate:
-            raise  # the body has said what shall become of it
+        except (TaskPredicate, InDoubt):
+            raise  # the body has said what shall become of it; or what it did is for somebody to find out
         except Exception as error:
             _answer(task_of(args), error)
             raise

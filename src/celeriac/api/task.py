@@ -2,8 +2,9 @@
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
@@ -14,6 +15,7 @@ from celery.result import AsyncResult
 from celeriac.api.atomic import in_savepoint
 from celeriac.api.context import current_run
 from celeriac.api.keys import NO_RULES, Rules, require_keys
+from celeriac.api.once import idempotency_key, once
 from celeriac.api.retrying import again, require_policies, with_retries
 from celeriac.outcomes import Policy
 
@@ -121,10 +123,6 @@ class Task(DjangoTask):
             # All threads share the task; what one call said is no business of the others.
             self.__dict__.pop("override_max_retries", None)
 
-    @property
-    def idempotency_key(self) -> str | None:
-        return None
-
     def cancelled(self) -> bool:
         """Whether somebody asked to cancel the job that this thread is running (`AsyncResult.revoke()`).
 
@@ -141,6 +139,39 @@ class Task(DjangoTask):
         own after the commit, once a death; if it raises, it is called again with backoff. A replay that fails is
         another death. Does nothing by itself.
         """
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """What to tell the other side, so that it does once what a re-run asks for again.
+
+        "task name:key" where the job has an idempotency key, else its id: the same in every attempt, rescue and replay.
+        Within `once("charge", …)` with "/charge" after it, so that two steps of a body differ. Eager the call's id, and
+        None where the task is called as a function.
+        """
+        return idempotency_key(self)
+
+    def once(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        doubtful: type[BaseException] | tuple[type[BaseException], ...] = TimeoutError,
+        **kwargs: Any,
+    ) -> Any:
+        """Call `fn(*args, **kwargs)` once in all the runs of this job, and return its value in each of them.
+
+        *name* tells this effect from others of the job, in at most 100 characters. An exception that leaves *fn* says
+        that it did not happen, and the next run calls it again; one of the classes *doubtful* leaves it in doubt, as
+        does the death of the process. Outside of a job *fn* is just called.
+
+        Raises:
+            InDoubt: it was begun before, and nobody recorded how it ended; *fn* was not called.
+            NotSerializable: the value cannot be kept as JSON. *fn* was called, so it stays in doubt.
+            ClaimLost: the job is no longer this run's.
+            OpenTransaction: inside of a transaction on the ledger's database, which is SQLite.
+        """
+        return once(self, name, partial(fn, *args, **kwargs), doubtful)
 
     def on_replace(self, sig: Any) -> Any:
         """Have *sig* take this job's place once the body has left, and any transaction of its with it."""

@@ -17,14 +17,14 @@ from celeriac.ledger.states import State
 __all__ = ["change", "take"]
 
 
-def take(job: NewJob, slots: Sequence[str], *, using: str | None = None) -> bool:
+def take(job: NewJob, slots: Sequence[str], *, using: str | None = None) -> tuple[bool, bool]:
     with writing(using) as alias:
         now = clock(using)
         jobs = Job.objects.using(alias)
         held = dict(jobs.filter(held__in=slots).values_list("held", "held_until"))
         free = next((slot for slot in slots if slot not in held or _is_over(held[slot], now)), None)
         if free is None or jobs.filter(id=job.id).exists():
-            return False
+            return False, free is not None
         jobs.filter(held=free, held_until__lte=now).update(held=None)
         try:
             with transaction.atomic(using=alias):
@@ -33,8 +33,8 @@ def take(job: NewJob, slots: Sequence[str], *, using: str | None = None) -> bool
             # Somebody took the slot or the id since we looked; or the row is refused.
             if not jobs.filter(held=free).exists() and not jobs.filter(id=job.id).exists():
                 raise
-            return False
-    return True
+            return False, True
+    return True, True
 
 
 def _is_over(until: datetime | None, now: datetime) -> bool:
@@ -43,8 +43,8 @@ def _is_over(until: datetime | None, now: datetime) -> bool:
 
 def change(holder: UUID, slots: Sequence[str], job: NewJob, headers: str, *, using: str | None = None) -> bool:
     with writing(using) as alias:
-        rests = Job.objects.using(alias).filter(id=holder, held__in=slots, state__in=RESTING, cancel="")
-        row = rests.exclude(reason="replaced").select_for_update().first()
+        rests = Job.objects.using(alias).filter(id=holder, held__in=slots, state__in=RESTING, claim_no=0)
+        row = rests.select_for_update().first()
         if row is None:
             return False
         now = clock(using)

@@ -45,7 +45,7 @@ MOVES: dict[str, frozenset[tuple[State | None, State]]] = {
             (State.DEAD, State.READY),
         }
     ),
-    "insert_keyed": frozenset((start, state) for start in (None, *_RESTING) for state in _RESTING),
+    "insert_keyed": frozenset((start, state) for start in (None, *_RESTING, State.DEAD) for state in _RESTING),
     "stage": frozenset({(State.SCHEDULED, State.READY)}),
     "admit": frozenset({(State.WAITING, State.READY)}),
     "unpark": frozenset({(State.WAITING, State.READY)}),

@@ -10,6 +10,7 @@ from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded, TaskRevokedE
 from celeriac.api import payload
 from celeriac.api.context import Run
 from celeriac.api.endings import Cancel, Snooze
+from celeriac.api.once import InDoubt
 from celeriac.api.retrying import Discarded, policy_of
 from celeriac.conf import settings
 from celeriac.errors import PayloadError
@@ -149,6 +150,8 @@ def _reason(done: Done) -> str:
         return "unencodable"
     if isinstance(done.error, SoftTimeLimitExceeded):
         return "timeout"
+    if isinstance(done.error, InDoubt):
+        return "in_doubt"
     exhausted = done.run is not None and done.run.exhausted and done.job.attempt > 0
     return "exhausted" if exhausted else "failed"
 

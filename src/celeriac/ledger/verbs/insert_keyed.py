@@ -49,9 +49,9 @@ def insert_keyed(
     the key waits for that commit or rollback.
 
     *conflict* says what a holder means: "existing" takes it as the answer, "raise" raises, and "replace" (or "move",
-    its name where times are moved) gives the content of *job* to a holder that rests; one that runs or has ended is
-    the answer as it is. *slots* are digests to try in order in place of `held`, so that at most so many jobs hold a
-    key; if none is free, the most recent holder is the one that is met.
+    its name where times are moved) gives the content of *job* to a holder that no claim has had yet; one that has
+    begun, or ended, is the answer as it is. *slots* are digests to try in order in place of `held`, so that at most so
+    many jobs hold a key; if none is free, the most recent holder is the one that is met.
 
     Raises:
         JobExists: with conflict "raise", if another job holds the key. An id that is there already is asked once.
@@ -68,16 +68,19 @@ def insert_keyed(
 
 def _answer(job: NewJob, conflict: Conflict, slots: list[str], using: str | None) -> Keyed:
     for _ in range(TRIES + len(slots)):
-        if _take(job, slots, using):
+        made, free = _take(job, slots, using)
+        if made:
             return Keyed(job.id, _task_id(job.id, job.headers), "made")
         faults.point("insert_keyed.before_look")
         holder = _find(job.id, slots, using)
         if holder is None:
             continue  # it let go in between
         if holder.id == job.id:
-            made = write_jobs([job], using)  # as any insert: a replaced job's id may come back
-            return Keyed(job.id, holder.task_id, "made" if made else "existing")
-        if conflict in {"replace", "move"} and holder.rests:
+            revived = write_jobs([job], using)  # as any insert: a replaced job's id may come back
+            return Keyed(job.id, holder.task_id, "made" if revived else "existing")
+        if free and len(slots) > 1:
+            continue  # another call took that one; the next may be free
+        if conflict in {"replace", "move"} and holder.fresh:
             faults.point("insert_keyed.before_change")
             if _change(holder, job, slots, using):
                 return Keyed(holder.id, holder.task_id, "changed")
@@ -88,18 +91,20 @@ def _answer(job: NewJob, conflict: Conflict, slots: list[str], using: str | None
     raise OperationalError(f"The holders of key {job.key!r} of {job.task} come and go too fast; nothing was inserted.")
 
 
-def _take(job: NewJob, slots: list[str], using: str | None) -> bool:
+def _take(job: NewJob, slots: list[str], using: str | None) -> tuple[bool, bool]:
+    """Insert under the first free slot; return whether that was done, and whether one was free."""
     if not is_postgresql(using):
         return portable_keys.take(job, slots, using=using)
     with connection_of(using).cursor() as cursor:
         cursor.execute(statement("insert_keyed"), {**job._asdict(), "slots": slots})
-        return bool(cursor.rowcount)
+        made, free = cursor.fetchone()
+    return made, free
 
 
 class _Holder(NamedTuple):
     id: UUID
     headers: str
-    rests: bool
+    fresh: bool
 
     @property
     def task_id(self) -> str:
@@ -113,13 +118,13 @@ def _find(id_: UUID, slots: list[str], using: str | None) -> _Holder | None:
         Job.objects.using(alias_of(using))
         .filter(Q(id=id_) | Q(held__in=slots))
         .order_by(Case(When(id=id_, then=Value(0)), default=Value(1)), latest, "-id")
-        .values_list("id", "headers", "state", "reason", "cancel")
+        .values_list("id", "headers", "state", "claim_no")
         .first()
     )
     if found is None:
         return None
-    held, headers, state, reason, cancel = found
-    return _Holder(held, headers, state in RESTING and reason != "replaced" and not cancel)
+    held, headers, state, claim_no = found
+    return _Holder(held, headers, state in RESTING and not claim_no)
 
 
 def _change(holder: _Holder, job: NewJob, slots: list[str], using: str | None) -> bool:

@@ -1,5 +1,6 @@
--- Give a job that rests, and that holds the key, the content of another call. What it waits for stays as it is, but for
--- its place in a lane: a turn is kept only in the same lane and if the job may run now, or a lane would stand still.
+-- Give a job that holds the key, and that no claim has had, the content of another call: one that has begun may have had
+-- effects, which are those of its own content. What it waits for stays as it is, but for its place in a lane: a turn is
+-- kept only in the same lane and if the job may run now, or the lane would stand still.
 UPDATE celeriac_job j
 SET args = %(args)s::text, kwargs = %(kwargs)s::text, headers = %(headers)s::text, queue = %(queue)s::text,
     priority = %(priority)s::smallint, run_at = v.run_at,
@@ -26,5 +27,5 @@ FROM (
     ) AS t
     OFFSET 0  -- one time for all of the above
 ) AS v
-WHERE j.id = %(holder)s AND j.held = ANY(%(slots)s::text[]) AND j.cancel = '' AND j.reason <> 'replaced'
+WHERE j.id = %(holder)s AND j.held = ANY(%(slots)s::text[]) AND j.claim_no = 0
   AND j.state IN ('waiting', 'scheduled', 'ready')

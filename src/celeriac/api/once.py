@@ -1,0 +1,190 @@
+"""`self.once(name, fn)`: an effect outside of the database, had once in all the runs of a job, or known to be in doubt.
+
+What it did is an entry in the ledger, begun and committed before *fn* is called, done after it. A later run finds it
+done, and returns what was recorded; or begun only, and then nobody here knows whether the other side heard of it. That
+is said (`InDoubt`) and not guessed: the body asks the other side, with the key it asked with.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import connections
+
+from celeriac.api import payload
+from celeriac.api.context import Run, current_run
+from celeriac.api.enqueue import on_helper
+from celeriac.errors import CeleriacError, NotSerializable, OpenTransaction
+from celeriac.ledger import effects
+from celeriac.ledger.database import alias_of, connection_of
+from celeriac.ledger.effects import Owner
+from celeriac.loops import insist, is_conflict, is_outage
+
+__all__ = ["InDoubt", "idempotency_key", "once"]
+
+#: As long as the column.
+LONGEST = 100
+
+_name: ContextVar[str] = ContextVar("celeriac_once", default="")
+
+
+class InDoubt(CeleriacError):
+    """An effect was begun by an earlier run, or by an earlier call in this one, and nobody recorded how it ended.
+
+    Attributes:
+        key: the idempotency key that the other side was given with it, to ask with.
+        name: of the effect.
+        begun_at: when it was begun, by the database's clock.
+    """
+
+    def __init__(
+        self, message: str, *, key: str = "", name: str = "", begun_at: datetime | None = None, call: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.key, self.name, self.begun_at, self._call = key, name, begun_at, call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Celery pickles an exception to see whether it may; the call itself stays where the body is.
+        return type(self), self.args, {"key": self.key, "name": self.name, "begun_at": self.begun_at}
+
+    def record(self, value: Any) -> Any:
+        """Say that it happened, with *value* for its outcome; return *value*.
+
+        Raises:
+            NotSerializable: when *value* cannot be kept; it stays in doubt.
+            ClaimLost: when the job is no longer this run's.
+        """
+        return self._call.record(value, whoever=True)
+
+    def repeat(self) -> Any:
+        """Say that it did not happen: call the function (again) and return its value, as `once` does.
+
+        Raises:
+            ClaimLost: when the job is no longer this run's.
+        """
+        self._call.write(effects.begin_again)
+        return self._call.go()
+
+
+class _Call:
+    """One call of `once` in the run of a job."""
+
+    def __init__(self, run: Run, name: str, body: Callable[[], Any], doubtful: tuple[type[BaseException], ...]) -> None:
+        self.run = run
+        self.name = name
+        self.body = body
+        self.doubtful = doubtful
+        self.owner = Owner(run.job.id, run.job.claim_no)
+
+    def write(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Do *act* on the entry in a transaction of its own, whatever is open here: what happened, happened."""
+        written = partial(act, self.owner, self.name, *args, **kwargs)
+        connection = connection_of()
+        if not connection.in_atomic_block:
+            return written()
+        if connection.vendor == "sqlite":
+            raise OpenTransaction(
+                f"once({self.name!r}) was called inside of a transaction on {alias_of()!r}, which is SQLite: that has "
+                "one writer, so what was begun cannot be kept apart from the transaction. Call it outside of the "
+                "transaction and, if the task is atomic=True, from a task that is not."
+            )
+        return on_helper(_apart, written)
+
+    def answer(self) -> Any:
+        entry: effects.Entry | None = self.write(effects.begin)
+        if entry is None:
+            return self.go()
+        if entry.done:
+            return payload.decode(entry.result or "null")
+        key = _key(self.run, self.name)
+        raise InDoubt(
+            f"{self.run.job.task}[{self.run.task_id}] began {self.name!r} at {entry.begun_at.isoformat()}, and it is "
+            f"not known whether that happened. Ask the other side for the key {key!r}, then record() or repeat().",
+            key=key,
+            name=self.name,
+            begun_at=entry.begun_at,
+            call=self,
+        )
+
+    def go(self) -> Any:
+        """Call the function, whose entry is begun, and record how it went."""
+        token = _name.set(self.name)
+        try:
+            value = self.body()
+        except self.doubtful:
+            raise
+        except Exception:
+            self.write(effects.undo)  # the exception says that it did not happen
+            raise
+        finally:
+            _name.reset(token)
+        return self.record(value)
+
+    def record(self, value: Any, *, whoever: bool = False) -> Any:
+        try:
+            result = payload.encode(value)
+        except NotSerializable as error:
+            raise NotSerializable(
+                f"once({self.name!r}) of task {self.run.job.task} came to a value that cannot be kept, so what "
+                f"happened stays in doubt. Return what the job needs of it, as JSON. {error}"
+            ) from error
+        try:
+            self.write(effects.done, result, whoever=whoever)
+        except Exception as error:
+            if not is_outage(error) or is_conflict(error):
+                raise
+            # It happened, and only this thread knows: an outage is waited out, as for any end of a run.
+            written = partial(effects.done, self.owner, self.name, result, whoever=whoever)
+            on_helper(_apart, partial(insist, "celeriac once", written))
+        return value
+
+
+def once(
+    task: Any, name: str, body: Callable[[], Any], doubtful: type[BaseException] | tuple[type[BaseException], ...]
+) -> Any:
+    """Do as `Task.once` says."""
+    if not 0 < len(name) <= LONGEST:
+        raise ValueError(f"The name of an effect is a text of 1 to {LONGEST} characters, not {name!r}")
+    run = _run_of(task)
+    if run is not None:
+        some = doubtful if isinstance(doubtful, tuple) else (doubtful,)
+        # A soft limit is raised wherever the function happens to be: it says nothing of what was sent.
+        return _Call(run, name, body, (*some, SoftTimeLimitExceeded)).answer()
+    token = _name.set(name)
+    try:
+        return body()
+    finally:
+        _name.reset(token)
+
+
+def idempotency_key(task: Any) -> str | None:
+    """Do as `Task.idempotency_key` says."""
+    run = _run_of(task)
+    if run is not None:
+        return _key(run, _name.get())
+    return _with_step(str(task.request.id), _name.get()) if task.request.id else None
+
+
+def _run_of(task: Any) -> Run | None:
+    # A task that a body calls as a function has a request of its own, without an id; one it applies has another id.
+    id_ = task.request.id
+    return current_run(id_) if id_ and not task.request.is_eager else None
+
+
+def _key(run: Run, name: str) -> str:
+    return _with_step(f"{run.job.task}:{run.job.key}" if run.job.key else run.task_id, name)
+
+
+def _with_step(key: str, name: str) -> str:
+    return f"{key}/{name}" if name else key
+
+
+def _apart(written: Callable[[], Any]) -> Any:
+    try:
+        return written()
+    finally:
+        # By Django's rules: kept as long as CONN_MAX_AGE says, which no request's end would look at in this thread.
+        connections[alias_of()].close_if_unusable_or_obsolete()
