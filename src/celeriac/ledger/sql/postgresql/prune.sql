@@ -5,7 +5,7 @@ WITH looked AS MATERIALIZED (
     WHERE id > %(after)s::uuid
     ORDER BY id LIMIT %(look)s
 ), old AS MATERIALIZED (
-    SELECT l.id FROM looked l
+    SELECT l.id, l.finished_at FROM looked l
     WHERE (
             (l.state IN ('succeeded', 'cancelled') AND l.finished_at < now() - %(age)s::float8 * interval '1 second')
             OR (l.state = 'dead' AND l.finished_at < now() - %(dead_age)s::float8 * interval '1 second')
@@ -20,9 +20,8 @@ WITH looked AS MATERIALIZED (
     ORDER BY l.id LIMIT %(limit)s
 ), locked AS MATERIALIZED (
     -- Those that an operator has just sent back are not what they were when we looked.
-    SELECT j.id FROM celeriac_job j
-    WHERE j.id IN (SELECT id FROM old) AND j.state IN ('succeeded', 'cancelled', 'dead')
-    FOR UPDATE SKIP LOCKED
+    SELECT j.id FROM celeriac_job j JOIN old ON old.id = j.id AND old.finished_at = j.finished_at
+    FOR UPDATE OF j SKIP LOCKED
 ), attempts AS (
     DELETE FROM celeriac_attempt a USING locked WHERE a.job_id = locked.id
 ), effects AS (
