@@ -23,7 +23,8 @@ SELECT
     l.fingerprint,
     (
         SELECT count(*) FROM (
-            SELECT FROM celeriac_job j WHERE j.state = 'dead' AND j.fingerprint = l.fingerprint LIMIT %(cap)s
+            SELECT FROM celeriac_job j WHERE j.state = 'dead' AND j.fingerprint = l.fingerprint
+            ORDER BY j.finished_at DESC LIMIT %(cap)s  -- by the index, or it may go through the table
         ) capped
     ),
     (
@@ -32,6 +33,7 @@ SELECT
         ORDER BY j.finished_at, j.id LIMIT 1
     ),
     l.finished_at,
-    l.id
+    l.id,
+    (SELECT count(*) FROM every)
 FROM latest l
 ORDER BY l.finished_at DESC
