@@ -146,7 +146,7 @@ class _Call:
     def _undo(self) -> None:
         try:
             self.write(effects.undo)
-        except Exception:  # noqa: BLE001 - the function's own exception is how this went
+        except Exception:  # the function's own is how this went
             logger.warning("once(%r) of job %s stays in doubt", self.name, self.run.task_id, exc_info=True)
 
     def record(self, value: Any, *, whoever: bool = False) -> Any:
