@@ -6,9 +6,10 @@ import json
 import pickle
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from celeriac import InDoubt
+from celeriac.api import once
 from celeriac.api.enqueue import on_helper
 from celeriac.errors import ClaimLost
 from celeriac.ledger.ids import job_id
@@ -102,6 +103,14 @@ class TestFailed:
         assert str(runs(result).error) == "no"
         assert effects() == []
 
+    def test_it_passes_though_the_entry_cannot_be_removed(self, path, monkeypatch):
+        def undo(*_):
+            raise OperationalError("away")
+
+        monkeypatch.setattr("celeriac.api.once.effects.undo", undo)
+        assert str(runs(pay.delay(path, [["refuse", ""]])).error) == "no"
+        assert effects() == [("charge", 1, False, None)]
+
     @ANY_TASK
     @pytest.mark.parametrize("how", ["time out", "late", "limit"])
     def test_a_doubtful_one_says_nothing(self, path, task, how):
@@ -135,8 +144,10 @@ class TestInDoubt:
         assert error.begun_at == Effect.objects.get().begun_at
         assert f"Ask the other side for the key '{result.id}/charge', then record() or repeat()." in str(error)
         assert len(charges(path)) == 1
-        with pytest.raises(InDoubt, match="Ask the other side"):
+        with pytest.raises(InDoubt, match="Ask the other side") as told:
             result.get()
+        with pytest.raises(RuntimeError, match="only the job's own run"):
+            told.value.repeat()
 
     @ANY_TASK
     def test_what_the_other_side_says_happened_is_recorded(self, path, task):
@@ -204,6 +215,16 @@ class TestTheKey:
         assert result.get()[0] == "mine"
 
 
+def test_a_transaction_that_holds_the_jobs_own_row_is_told_so_and_does_not_hang(path, monkeypatch):
+    monkeypatch.setattr("celeriac.api.once.LOCK_SECONDS", 1)
+    monkeypatch.setattr("tests.shop.effects.note", lambda *_: Job.objects.select_for_update().get())
+    monkeypatch.setattr("tests.shop.effects.lines_of", lambda _: [])
+    done = runs(pay_in_transaction.delay(path, [FINE]))
+    assert isinstance(done.error, OperationalError)
+    assert "lock timeout" in str(done.error)
+    assert effects() == []
+
+
 @pytest.mark.parametrize("name", ["", "x" * 101])
 def test_a_name_that_does_not_fit_is_refused(name):
     assert "1 to 100 characters" in str(runs(named.delay(name)).error)
@@ -226,6 +247,22 @@ def test_a_broken_connection_while_the_other_side_is_asked_costs_no_record(path,
     run_job(app, claimed, "here")
     connection.close()
     assert effects() == [("charge", 1, True, '"charged"')]
+
+
+@ANY_TASK
+def test_an_outage_after_the_call_is_waited_out(path, monkeypatch, task):
+    failures = iter([OperationalError("away")] * 2)
+
+    def done(*args, real=once.effects.done, **kwargs):
+        for error in failures:
+            raise error
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr("celeriac.api.once.effects.done", done)
+    result = task.delay(path, [FINE])
+    runs(result)
+    assert result.get() == {"charge": "ch_7"}
+    assert list(failures) == []
 
 
 def _terminate(pid):

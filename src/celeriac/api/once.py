@@ -5,6 +5,7 @@ done, and returns what was recorded; or begun only, and then nobody here knows w
 is said (`InDoubt`) and not guessed: the body asks the other side, with the key it asked with.
 """
 
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
@@ -12,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import connections
+from django.db import transaction
 
 from celeriac.api import payload
 from celeriac.api.context import Run, current_run
@@ -21,12 +22,17 @@ from celeriac.errors import CeleriacError, NotSerializable, OpenTransaction
 from celeriac.ledger import effects
 from celeriac.ledger.database import alias_of, connection_of
 from celeriac.ledger.effects import Owner
-from celeriac.loops import insist, is_conflict, is_outage
+from celeriac.loops import insist, is_outage
 
 __all__ = ["InDoubt", "idempotency_key", "once"]
 
+logger = logging.getLogger("celeriac")
+
 #: As long as the column.
 LONGEST = 100
+
+#: How long an entry written beside an open transaction waits for a lock.
+LOCK_SECONDS = 10
 
 _name: ContextVar[str] = ContextVar("celeriac_once", default="")
 
@@ -41,7 +47,13 @@ class InDoubt(CeleriacError):
     """
 
     def __init__(
-        self, message: str, *, key: str = "", name: str = "", begun_at: datetime | None = None, call: Any = None
+        self,
+        message: str,
+        *,
+        key: str = "",
+        name: str = "",
+        begun_at: datetime | None = None,
+        call: "_Call | None" = None,
     ) -> None:
         super().__init__(message)
         self.key, self.name, self.begun_at, self._call = key, name, begun_at, call
@@ -57,7 +69,7 @@ class InDoubt(CeleriacError):
             NotSerializable: when *value* cannot be kept; it stays in doubt.
             ClaimLost: when the job is no longer this run's.
         """
-        return self._call.record(value, whoever=True)
+        return self._mine().record(value, whoever=True)
 
     def repeat(self) -> Any:
         """Say that it did not happen: call the function (again) and return its value, as `once` does.
@@ -65,8 +77,16 @@ class InDoubt(CeleriacError):
         Raises:
             ClaimLost: when the job is no longer this run's.
         """
-        self._call.write(effects.begin_again)
-        return self._call.go()
+        call = self._mine()
+        call.write(effects.begin_again)
+        return call.go()
+
+    def _mine(self) -> "_Call":
+        if self._call is None:
+            raise RuntimeError(
+                "This InDoubt is how a job ended, as it was told: only the job's own run can decide on it."
+            )
+        return self._call
 
 
 class _Call:
@@ -117,11 +137,17 @@ class _Call:
         except self.doubtful:
             raise
         except Exception:
-            self.write(effects.undo)  # the exception says that it did not happen
+            self._undo()  # the exception says that it did not happen
             raise
         finally:
             _name.reset(token)
         return self.record(value)
+
+    def _undo(self) -> None:
+        try:
+            self.write(effects.undo)
+        except Exception:  # the function's own is how this went
+            logger.warning("once(%r) of job %s stays in doubt", self.name, self.run.task_id, exc_info=True)
 
     def record(self, value: Any, *, whoever: bool = False) -> Any:
         try:
@@ -134,11 +160,11 @@ class _Call:
         try:
             self.write(effects.done, result, whoever=whoever)
         except Exception as error:
-            if not is_outage(error) or is_conflict(error):
+            if not is_outage(error):
                 raise
-            # It happened, and only this thread knows: an outage is waited out, as for any end of a run.
+            # It happened, and only this thread knows: an outage or a deadlock is waited out, as for any end of a run.
             written = partial(effects.done, self.owner, self.name, result, whoever=whoever)
-            on_helper(_apart, partial(insist, "celeriac once", written))
+            on_helper(insist, "celeriac once", partial(_apart, written))
         return value
 
 
@@ -183,8 +209,16 @@ def _with_step(key: str, name: str) -> str:
 
 
 def _apart(written: Callable[[], Any]) -> Any:
+    connection = connection_of()
     try:
-        return written()
+        if connection.vendor != "postgresql":
+            return written()
+        with transaction.atomic(using=connection.alias):
+            with connection.cursor() as cursor:
+                # Should the open transaction hold the job's own row, as after a revoke() of itself, it waits for us and
+                # we for it, and no server sees that.
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])
+            return written()
     finally:
         # By Django's rules: kept as long as CONN_MAX_AGE says, which no request's end would look at in this thread.
-        connections[alias_of()].close_if_unusable_or_obsolete()
+        connection.close_if_unusable_or_obsolete()
