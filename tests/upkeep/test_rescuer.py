@@ -168,3 +168,66 @@ def test_a_round_that_stalled_before_its_look_concludes_nothing(stage):
     stage.leads = True
     stage.passes(0.1)
     assert stage.rescued == []
+
+
+# -- where only time tells of the dead: SQLite, MySQL, a pooler
+
+
+@pytest.fixture
+def by_time(stage, monkeypatch):
+    monkeypatch.setattr(module, "is_postgresql", lambda: False)
+    stage.leads = False
+    return stage
+
+
+def follows(stage, seconds):
+    """Let a follower's rounds go by as its loop would have them."""
+    for _ in range(int(seconds / (BEAT / 4))):
+        stage.passes(BEAT / 4)
+
+
+def test_a_follower_looks_seldom(by_time):
+    follows(by_time, 20 * BEAT)
+    assert 8 <= by_time.looks <= 11
+
+
+def test_whoever_takes_the_lead_has_seen_the_dead_before(by_time):
+    """Or each leader that dies in turn gives them their last chance again."""
+    dead = silent()
+    by_time.sightings = [dead]
+    follows(by_time, LEASE * BEAT)
+    by_time.sightings = [dead._replace(age=LEASE * BEAT + 0.1)]
+    by_time.leads = True
+    by_time.passes(0.1)
+    assert [lost.id for lost in by_time.rescued] == [dead.id]
+
+
+def test_a_follower_rescues_nobody(by_time):
+    by_time.sightings = [silent(10 * LEASE * BEAT)]
+    follows(by_time, 3 * LEASE * BEAT)
+    assert by_time.rescued == []
+
+
+def test_a_follower_that_was_stopped_gives_everybody_a_last_chance(by_time):
+    alive = silent()
+    by_time.sightings = [alive]
+    follows(by_time, 3 * BEAT)
+    by_time.now += 60.0
+    by_time.sightings = [alive._replace(age=60.0)]
+    by_time.leads = True
+    by_time.passes(0.1)
+    assert by_time.rescued == []
+    by_time.passes(CHANCE * BEAT / 2)
+    assert by_time.rescued == []
+
+
+def test_a_followers_look_that_took_too_long_is_forgotten(by_time):
+    alive = silent()
+    by_time.sightings = [alive]
+    by_time.on_look = lambda: setattr(by_time, "now", by_time.now + 20.0)
+    by_time.passes(2 * BEAT)
+    by_time.on_look = lambda: None
+    by_time.sightings = [alive._replace(age=LEASE * BEAT + 1)]
+    by_time.leads = True
+    by_time.passes(0.1)
+    assert by_time.rescued == []

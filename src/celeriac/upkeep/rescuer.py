@@ -1,16 +1,22 @@
 """Giving the jobs of lost workers back, in whichever worker leads."""
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 
 from celeriac.conf import settings
 from celeriac.ledger import bell, queries
+from celeriac.ledger.database import is_postgresql, keeps_sessions
 from celeriac.ledger.rows import ClaimedJob, Sighting
 from celeriac.ledger.verbs import Judged, Rescued, rescue
 from celeriac.upkeep.census import Census
 
 __all__ = ["rescuer"]
+
+#: In heartbeats: the time between two looks of a worker that does not lead, where only time tells of the dead. Leaders
+#: may die one after the other, and each that began to look anew would give all others its last chance again.
+FOLLOWS = 2.0
 
 logger = logging.getLogger("celeriac")
 
@@ -31,19 +37,40 @@ def rescuer(
     """
     heartbeat = settings().HEARTBEAT_SECONDS
     census = Census(heartbeat)
+    followed = looked = -math.inf
+
+    def look(now: float) -> tuple[list[Sighting], list[Sighting]]:
+        """Return all workers and those that are lost; nobody is, where we or the database stood still meanwhile."""
+        nonlocal looked
+        if followed == looked and now - looked > (FOLLOWS + 1) * heartbeat:
+            census.forget()  # a leader that is stopped knows by its lease; a follower has none
+        sightings = queries.sightings()
+        looked = clock()
+        if looked - now > heartbeat:
+            census.forget()  # the database was away: who could not renew is not dead
+            return [], []
+        return sightings, census.observe(sightings, looked, steady())
+
+    def follow(now: float) -> None:
+        """Look at the workers as a leader would, but seldom, so as not to begin at nothing when it is our turn."""
+        nonlocal followed
+        if is_postgresql() and keeps_sessions():
+            census.forget()  # the dead are told by their sessions, at once
+        elif now - looked >= FOLLOWS * heartbeat:
+            look(now)
+            followed = looked
 
     def round_() -> float:
         if not leads():
+            follow(clock())
+            return heartbeat / 4
+        sightings, lost = look(clock())
+        if not leads():
             census.forget()
             return heartbeat / 4
-        began = clock()
-        sightings = queries.sightings()
-        if not leads() or clock() - began > heartbeat:
-            census.forget()  # the database was away meanwhile: who could not renew is not dead
-            return heartbeat / 4
-        for lost in census.observe(sightings, clock(), steady()):
-            _rescue(lost, judge, tell)
-        return census.rest(sightings)
+        for worker in lost:
+            _rescue(worker, judge, tell)
+        return census.rest(sightings) if sightings else heartbeat / 4
 
     return round_
 
