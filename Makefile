@@ -8,13 +8,13 @@ STAMP := .venv/.stamp
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --all-extras pyproject.toml requirements/dev.in
 
-.PHONY: help venv test lint format demo chaos bench-engine lock upgrade clean
+.PHONY: help venv test lint format demo outage chaos bench-engine lock upgrade clean
 .DEFAULT_GOAL := help
 # A half-made .venv must not count as made.
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make venv | test | lint | format | demo | chaos | bench-engine | lock | upgrade | clean"
+	@echo "make venv | test | lint | format | demo | outage | chaos | bench-engine | lock | upgrade | clean"
 
 venv: $(STAMP)
 
@@ -42,6 +42,9 @@ format: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/python example/demo.py
+
+outage: $(STAMP)
+	$(BIN)/python example/outage.py
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos

@@ -1,7 +1,10 @@
-"""Tasks about customers: ordinary Celery tasks that take an id and may safely run again."""
+"""Tasks about customers, and about a partner: ordinary Celery tasks that may safely run again."""
 
+import json
 from smtplib import SMTPConnectError, SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 from celery import shared_task
 from celery.utils.log import get_task_logger
@@ -50,3 +53,23 @@ def _mail_welcome(customer: Customer) -> None:
         if all(400 <= code < 500 for code, _ in refused.recipients.values()):
             raise MailboxBusyError(f"{customer.email}: come back later") from refused
         raise
+
+
+class PartnerRefusesError(Exception):
+    """Our partner does not like what we send: no time will mend that."""
+
+
+@shared_task(bind=True, autoretry_for=(OSError,), retry_backoff=True, max_retries=3)
+def tell_partner(self: Any, url: str, event: str) -> int:
+    """Post the event to a partner: tried again after 1, 2 and 4 s, jittered; then dead until somebody replays it."""
+    # The partner can tell by the key what it took already: it is the same in each attempt and replay.
+    headers = {"Content-Type": "application/json", "Idempotency-Key": self.idempotency_key}
+    request = Request(url, json.dumps({"event": event}).encode(), headers)
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        error.close()
+        if error.code == 429 or error.code >= 500:
+            raise  # an OSError: tried again, and not before its Retry-After
+        raise PartnerRefusesError(f"{error.code} {error.reason}") from error

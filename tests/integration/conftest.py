@@ -42,7 +42,15 @@ def worker_env() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def worker(django_db_setup, django_db_blocker, worker_env, request, tmp_path_factory) -> Iterator[WorkerProcess]:
+def worker_slots() -> int:
+    """One, in a module that has to know which process runs a body."""
+    return 2
+
+
+@pytest.fixture(scope="module")
+def worker(
+    django_db_setup, django_db_blocker, worker_env, worker_slots, request, tmp_path_factory
+) -> Iterator[WorkerProcess]:
     """The module's worker: prefork, two slots, no broker unless the module says so."""
     databases = {alias: connections[alias].settings_dict for alias in connections}
     env = {
@@ -51,7 +59,7 @@ def worker(django_db_setup, django_db_blocker, worker_env, request, tmp_path_fac
         **worker_env,
     }
     log = tmp_path_factory.mktemp("worker") / "worker.log"
-    process = WorkerProcess("tests.shop.celery", "-c", "2", env=env, log=log)
+    process = WorkerProcess("tests.shop.celery", "-c", str(worker_slots), env=env, log=log)
     request.node.stash[MODULE_WORKER] = process
     try:
         process.wait_for(" ready.")

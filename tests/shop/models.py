@@ -1,4 +1,4 @@
-"""What the jobs of the tests work on: a customer is welcomed once."""
+"""What the jobs of the tests work on: a customer is welcomed once, an invoice is paid once."""
 
 from django.db import models
 
@@ -10,3 +10,11 @@ class Customer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Invoice(models.Model):
+    amount = models.IntegerField()  # cents
+    payment = models.CharField(max_length=100, blank=True)  # Stripe's id of it, once it is paid
+
+    def __str__(self) -> str:
+        return f"invoice {self.pk}"

@@ -1,0 +1,1 @@
+"""What teams are told to do by hand, done by the letter, on real workers and against servers that misbehave."""
