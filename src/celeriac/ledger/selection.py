@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.models import Job
 from celeriac.ledger.search import search
-from celeriac.ledger.states import ENDED, State
+from celeriac.ledger.states import ENDED, OPEN, State
 
 __all__ = ["Selection"]
 
@@ -116,7 +116,8 @@ class Selection:
         verb = "ended" if self.moment == "finished_at" else "asked for"
         said += [f"{verb} since {self.since:%Y-%m-%d %H:%M:%S}"] if self.since else []
         said += [f"{verb} until {self.until:%Y-%m-%d %H:%M:%S}"] if self.until else []
-        return " ".join([*([" or ".join(self.states)] if self.states else ["all"]), "jobs", ", ".join(said)]).strip()
+        states = "open" if set(self.states) == OPEN else " or ".join(self.states) or "all"
+        return " ".join([states, "jobs", ", ".join(said)]).strip()
 
 
 _FILTERS = tuple(field.name for field in fields(Selection) if field.name != "ids")
