@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -27,6 +28,9 @@ __all__ = ["InDoubt", "idempotency_key", "once"]
 
 #: As long as the column.
 LONGEST = 100
+
+#: What the other side is told is a header: printable ASCII, and Stripe takes no more of it.
+LONGEST_KEY = 255
 
 _name: ContextVar[str] = ContextVar("celeriac_once", default="")
 
@@ -179,7 +183,12 @@ def _key(run: Run, name: str) -> str:
 
 
 def _with_step(key: str, name: str) -> str:
-    return f"{key}/{name}" if name else key
+    key = f"{key}/{name}" if name else key
+    if len(key) <= LONGEST_KEY and key.isascii() and key.isprintable():
+        return key
+    # Refused by the other side, or no header at all: what tells it from others is its digest then.
+    readable = "".join(char for char in key if char.isascii() and char.isprintable())
+    return f"{readable[: LONGEST_KEY - 33]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
 def _apart(written: Callable[[], Any]) -> Any:
