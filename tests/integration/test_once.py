@@ -21,6 +21,7 @@ from tests.integration.looking import attempts, ended, lines, settings_env, stat
 from tests.ledger_helpers import Ledger
 from tests.shop.celery import app
 from tests.shop.effects import calls_another, named, pay, pay_atomically, pay_in_transaction, steps
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,12 +34,16 @@ ANY_TASK = pytest.mark.parametrize("task", [pay, pay_in_transaction, pay_atomica
 def closed_helpers():
     """By Django's rules: with CONN_MAX_AGE 0 none is left open by `once` itself."""
     yield
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND query LIKE '%celeriac_effect%'"
-        )
-        assert cursor.fetchone() == (0,)
+
+    def none_left():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                "AND query LIKE '%celeriac_effect%'"
+            )
+            return cursor.fetchone() == (0,)
+
+    wait_until(none_left)  # the server takes a moment to see that it was left
 
 
 @pytest.fixture

@@ -129,3 +129,11 @@ def test_waits_in_a_row_never_shrink_even_where_floats_overflow():
     waits = [policy.longest(tried) for tried in range(400)]
     assert all(first <= second for first, second in pairwise(waits))
     assert Policy(delay=0, factor=99.0).longest(400) == 0
+
+
+def test_those_who_were_told_the_same_time_do_not_come_back_at_the_same_time():
+    dice, policy = Random(7), Policy(delay=1)
+    waits = [wait_before_retry(policy, 0, dice.random(), asked=30) for _ in range(1000)]
+    assert 30 <= min(waits) < 30.1
+    assert 32.9 < max(waits) <= 33
+    assert wait_before_retry(Policy(delay=1, jitter=False), 0, 0.5, asked=30) == 30

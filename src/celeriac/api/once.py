@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -33,6 +34,9 @@ LONGEST = 100
 
 #: How long an entry written beside an open transaction waits for a lock.
 LOCK_SECONDS = 10
+
+#: What the other side is told is a header: printable ASCII, and Stripe takes no more of it.
+LONGEST_KEY = 255
 
 _name: ContextVar[str] = ContextVar("celeriac_once", default="")
 
@@ -205,7 +209,12 @@ def _key(run: Run, name: str) -> str:
 
 
 def _with_step(key: str, name: str) -> str:
-    return f"{key}/{name}" if name else key
+    key = f"{key}/{name}" if name else key
+    if len(key) <= LONGEST_KEY and key.isascii() and key.isprintable():
+        return key
+    # Refused by the other side, or no header at all: what tells it from others is its digest then.
+    readable = "".join(char for char in key if char.isascii() and char.isprintable())
+    return f"{readable[: LONGEST_KEY - 33]}#{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
 def _apart(written: Callable[[], Any]) -> Any:

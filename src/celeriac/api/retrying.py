@@ -59,7 +59,7 @@ def _says(task: Any, name: str) -> bool:
     """Whether the task, or a class it is made of, names a value; Celery's own class does not count."""
     if not inspect.isclass(task) and name in vars(task):
         return True
-    kinds = task.__mro__ if inspect.isclass(task) else type(task).__mro__
+    kinds = task.__mro__ if inspect.isclass(task) else task.__class__.__mro__  # which a proxy of a task has, too
     return any(name in vars(kind) for kind in kinds if kind not in CeleryTask.__mro__)
 
 

@@ -145,6 +145,7 @@ class Task(DjangoTask):
         """What to tell the other side, so that it does once what a re-run asks for again.
 
         "task name:key" where the job has an idempotency key, else its id: the same in every attempt, rescue and replay.
+        Printable ASCII of up to 255 characters; what is longer, or something else, is cut and has a digest at its end.
         Within `once("charge", …)` with "/charge" after it, so that two steps of a body differ. Eager the call's id, and
         None where the task is called as a function.
         """

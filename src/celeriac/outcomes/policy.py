@@ -66,12 +66,14 @@ def wait_before_retry(
     """Return the seconds until a job that failed is tried again, or None when it is not.
 
     *failing_for* is how long ago it failed first, *asked* what the other side said in its Retry-After; seconds both.
-    The other side's word makes a wait longer, never shorter; if it is longer than the policy's budget, the job is given
-    up, since to come back sooner would be refused.
+    The other side's word makes a wait longer, never shorter, and with jitter up to a tenth longer than it says, so that
+    those whom it turned away together do not come back together. If it is longer than the policy's budget, the job is
+    given up, since to come back sooner would be refused.
     """
     if policy.max_retries is not None and retries >= policy.max_retries:
         return None
-    wait = max(policy.wait(retries, roll), min(asked or 0.0, LONGEST_ASKED))
+    told = min(asked or 0.0, LONGEST_ASKED)
+    wait = max(policy.wait(retries, roll), told * (1 + LEAST * roll) if policy.jitter else told)
     if policy.retry_for is None:
         return wait
     left = _seconds(policy.retry_for) - failing_for
