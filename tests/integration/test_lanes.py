@@ -9,10 +9,11 @@ from itertools import pairwise
 import pytest
 from django.db import connections, transaction
 
-from celeriac.api.enqueue import _insert_and_ring
 from celeriac.api.payload import encode
+from celeriac.ledger import bell
 from celeriac.ledger.models import Job
 from celeriac.ledger.rows import NewJob
+from celeriac.ledger.verbs import insert
 from tests.integration.looking import ended, lines, settings_env, started
 from tests.ledger_helpers import an_id
 from tests.waiting import wait_until
@@ -30,7 +31,8 @@ def lined(lane, task, *args, **fields):
 
 def asked(*jobs):
     with transaction.atomic():
-        _insert_and_ring(jobs)
+        insert(jobs)
+        bell.ring_on_commit([bell.SCHEDULED])
     return [job.id for job in jobs]
 
 
