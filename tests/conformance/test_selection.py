@@ -139,7 +139,8 @@ selections = st.builds(
 @given(selections)
 def test_it_comes_back_from_json(selection):
     back = Selection.from_json(selection.as_json())
-    assert back == selection
+    # Not `back == selection`: a time that a clock shows twice is, to Python, unequal to the same one in another zone.
+    assert back.as_json() == selection.as_json()
     assert str(back) == str(selection)
 
 

@@ -39,9 +39,9 @@ def operate_on(options: dict[str, Any], screen: Screen) -> None:
     by = by_of(options)
     if verb == "discard" and not by.reason:
         raise CommandError("Say why they may be put away: --why TEXT.")
+    if not selection.ids and not selection.rows().exists():
+        raise CommandError(f"There are no {selection}. Nothing was changed.")
     action = _begun(verb, selection, by, options)
-    if not action.matched:
-        raise CommandError(f"There are no {selection.within(VERBS[verb].states)}. Nothing was changed.")
     if not options["no_wait"]:
         follow(action, screen)
     _tell(action, selection, options, screen)
@@ -82,8 +82,8 @@ def _chosen(options: dict[str, Any], screen: Screen) -> Selection:
     if options["ids"]:
         return Selection.of(*ids_of(options["ids"]))
     if not filters and not options["all"]:
-        states = " or ".join(sorted(VERBS[options["verb"]].states))
-        raise CommandError(f"Name jobs by id or by filters, or say --all for all that are {states}.")
+        every = Selection().within(VERBS[options["verb"]].states)
+        raise CommandError(f"Name jobs by id or by filters, or say --all for all {every}.")
     selection = selection_of(options, screen.now)
     try:
         return VERBS[options["verb"]].check(selection, {"force": options["force"]})

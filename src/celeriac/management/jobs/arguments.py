@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the commands to the parser of `jobs`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
-    parser.set_defaults(program=parser.prog, run=lambda *_: parser.print_help())
+    parser.set_defaults(program=parser.prog.strip(), run=lambda *_: parser.print_help())
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
     listed = _command(commands, "list", _LIST, list_jobs)
@@ -60,7 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
     tailed = _command(commands, "tail", "what happens, as it happens, until Ctrl-C", tail)
     tailed.add_argument("-n", dest="last", type=_count, default=10, metavar="N", help="the last N first (10)")
-    add_filters(tailed, "all ends, and attempts that did not succeed")
+    add_filters(tailed, "all ends, and attempts that did not succeed", times=False)
 
     counted = _command(commands, "stats", "how many jobs stand where, and who works", stats)
     counted.add_argument("--tasks", action="store_true", help="by task instead of by queue")

@@ -26,8 +26,8 @@ _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{0,35}")
 NAMED = 5
 
 
-def add_filters(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add the filters that all have to match."""
+def add_filters(parser: argparse.ArgumentParser, default: str, *, times: bool = True) -> None:
+    """Add the filters that all have to match; *times*: also those by time."""
     group = parser.add_argument_group("filters, which all have to match")
     text = f"waiting, scheduled, ready, running, succeeded, dead, cancelled; or open, ended, all. Default: {default}"
     group.add_argument("--state", action="append", default=[], metavar="STATE", help=f"{text}. May be repeated")
@@ -39,6 +39,8 @@ def add_filters(parser: argparse.ArgumentParser, default: str) -> None:
     group.add_argument("--key", default="", help="idempotency key")
     group.add_argument("--worker", default="", metavar="NAME", help="node name or id of the worker that runs it")
     group.add_argument("--search", default="", metavar="TEXT", help="in the task's name, or words of the arguments")
+    if not times:
+        return
     group.add_argument("--since", metavar="TIME", help="ended (open ones: asked for) since 30m, 2h, 1d, or ISO 8601")
     group.add_argument("--until", metavar="TIME", help="the same, until")
 
@@ -81,8 +83,8 @@ def selection_of(options: dict[str, Any], now: datetime, default: Sequence[str] 
             key=options["key"],
             worker=worker,
             text=options["search"],
-            since=moment(options["since"], now) if options["since"] else None,
-            until=moment(options["until"], now) if options["until"] else None,
+            since=moment(options["since"], now) if options.get("since") else None,
+            until=moment(options["until"], now) if options.get("until") else None,
         )
     except ValueError as error:
         raise CommandError(str(error)) from error

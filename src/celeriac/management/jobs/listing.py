@@ -1,5 +1,6 @@
 """`jobs list`: which jobs there are, newest first, or the dead by what they died of."""
 
+from datetime import datetime
 from typing import Any
 
 from celeriac.ledger import dead
@@ -8,7 +9,7 @@ from celeriac.ledger.models import Job
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import State
 from celeriac.management.jobs.choose import selection_of
-from celeriac.management.jobs.moments import ago, span
+from celeriac.management.jobs.moments import span
 from celeriac.management.jobs.screen import Cell, Column, Row, Screen, clean
 from celeriac.management.jobs.telling import as_json, cause, iso, messages_of, short, state_cell, why
 
@@ -60,7 +61,7 @@ def _table(selection: Selection, jobs: list[Job], messages: dict[Any, str], scre
         rows.append(
             [
                 short(job.id) if screen.width else str(job.id),
-                span(round((screen.now - when).total_seconds())),
+                _since(when, screen),
                 *([state_cell(job)] if several else []),
                 clean(job.task),
                 *([clean(job.queue), f"{job.attempt:,}"] if wide else []),
@@ -91,14 +92,18 @@ def _groups(selection: Selection, options: dict[str, Any], screen: Screen) -> No
         [
             group.fingerprint[:length] or "-",
             Cell(f"{group.count:,}{'+' if group.capped else ''}", "ERROR"),
-            ago(group.last, screen.now),
-            ago(group.first, screen.now),
+            _since(group.last, screen),
+            _since(group.first, screen),
             clean(group.task),
             cause(group.exception, group.reason, group.message),
         ]
         for group in found
     ]
     screen.table(columns, rows)
+
+
+def _since(when: datetime, screen: Screen) -> str:
+    return span(round((screen.now - when).total_seconds()))
 
 
 def _length(fingerprints: list[str]) -> int:

@@ -76,7 +76,7 @@ class _Ends:
     """The jobs that came to certain ends."""
 
     def __init__(self, selection: Selection, states: list[State], since: datetime) -> None:
-        self.selection = replace(selection, states=tuple(states), since=None)
+        self.selection = replace(selection, states=tuple(states))
         self.since = since
         self.floor = since
         self.seen: dict[tuple[Any, datetime], datetime] = {}
