@@ -21,7 +21,7 @@ from celeriac.ledger.queries import find
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import OPEN, State
 
-__all__ = ["ALL", "FILTERS", "selection_of"]
+__all__ = ["ALL", "FILTERS", "selection_of", "states_of"]
 
 #: More values than these do not fit beside a list; the search takes a part of a task's name.
 MOST = 40
@@ -69,6 +69,13 @@ def selection_of(params: Mapping[str, str]) -> Selection:
     except (KeyError, ValueError) as error:
         raise IncorrectLookupParameters(error) from error
     return Selection(text=text, **given)
+
+
+def states_of(params: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the states that the list at an address with *params* may show, without a query; of none, all."""
+    if _as_id(params.get("q", "").strip()) is not None:
+        return ()
+    return STATES.get(params.get("state", State.DEAD.value), ())
 
 
 def _as_id(text: str) -> UUID | None:

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from celeriac.admin import editing, grouping, operating
 from celeriac.admin.base import ReadOnly, may_operate, require_operate
-from celeriac.admin.filters import ALL, FILTERS, selection_of
+from celeriac.admin.filters import ALL, FILTERS, selection_of, states_of
 from celeriac.admin.job_page import story_of
 from celeriac.admin.patience import TookTooLong, in_time
 from celeriac.ledger.models import Job
@@ -103,10 +103,7 @@ class JobAdmin(ReadOnly):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
-        try:
-            states = selection_of(request.GET.dict()).states
-        except IncorrectLookupParameters:
-            return found
+        states = states_of(request.GET.dict())
         return {name: action for name, action in found.items() if name not in VERBS or operating.takes(name, states)}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
