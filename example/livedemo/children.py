@@ -64,7 +64,10 @@ class Child:
 
 
 def site(port: int, folder: Path) -> Child:
-    return Child("site", [str(EXAMPLE / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{port}"], folder)
+    # --insecure serves the admin's style sheets although DEBUG is off; only this machine can ask for them.
+    return Child(
+        "site", [str(EXAMPLE / "manage.py"), "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"], folder
+    )
 
 
 def worker(folder: Path) -> Child:

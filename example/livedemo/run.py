@@ -52,8 +52,11 @@ def _run(config: Config, console: Console, stack: ExitStack) -> int:
     django.setup()
     stack.callback(connections.close_all)
     # Its models can be imported only now.
+    from django.contrib.auth.models import User
+
     from livedemo.show import Show
 
+    User.objects.create_superuser("demo", password="demo")
     port = children.free_port()
     url = f"http://127.0.0.1:{port}/"
     worker = children.worker(folder)
@@ -88,6 +91,7 @@ def _greet(console: Console, config: Config, url: str, where: dict[str, str], wo
         f"Customers sign up over HTTP {length}; each sign-up enqueues a welcome mail in its transaction.\n"
         "One in five is rolled back after the enqueue; some mails are refused for now, a few for ever.\n\n"
         f"  Look, and sign up yourself:  [bold]{url}[/bold]\n"
+        f"  Operate on its jobs:         [bold]{url}admin/celeriac/job/[/bold]  (demo, password demo)\n"
         "  Try a declined card, or bounce@demo.example, and look for the job.\n"
         f"  The job is a row:            {shell} 'select task, state, attempt from celeriac_job'\n"
         f"  The worker:                  celery -A shop worker -c 2   (pid {worker.pid})\n"

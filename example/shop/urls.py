@@ -1,5 +1,6 @@
-"""The shop's addresses."""
+"""The shop's addresses, and the admin, where jobs are looked at and operated on."""
 
+from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("", include("customers.urls"))]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("customers.urls"))]

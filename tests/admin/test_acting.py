@@ -216,6 +216,12 @@ def test_a_verb_for_other_states_is_refused(ledger, operator):
     assert "Cancel all" in text(operator.get(JOBS, {"state": "open"}))
 
 
+def test_what_was_found_by_its_id_can_be_cancelled_from_the_list(ledger, operator):
+    job = ledger.given()
+    ticked = {"action": "cancel", "_selected_action": str(job.id), "index": "0"}
+    assert carried(operator.post(f"{JOBS}?q={job.id}", ticked)) == Selection.of(job.id)
+
+
 def test_what_is_gone_by_now_is_no_error(ledger, operator):
     job = ledger.at(State.DEAD)
     ledger.discard(job)

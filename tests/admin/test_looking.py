@@ -173,6 +173,16 @@ def test_groups_with_counts_and_ways_on(ledger, viewer, operator):
     assert len(listed(viewer.get(JOBS, {"fingerprint": "f1"}))) == 3
 
 
+def test_a_worker_and_a_queue_have_a_page_and_nothing_to_save(ledger, viewer, operator):
+    present = a_present()
+    ledger.renew(present)
+    ledger.pause("q")
+    for client in (viewer, operator):
+        for address in (f"{WORKERS}{present.id}/change/", f"{QUEUES}q/change/"):
+            assert 'name="_save"' not in text(client.get(address))
+            assert client.post(address, {"pid": 1}).status_code == 403
+
+
 def test_no_dead_no_groups(ledger, viewer):
     assert "Nothing is dead" in text(viewer.get(GROUPS))
 

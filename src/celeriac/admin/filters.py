@@ -21,7 +21,7 @@ from celeriac.ledger.queries import find
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import OPEN, State
 
-__all__ = ["ALL", "FILTERS", "selection_of"]
+__all__ = ["ALL", "FILTERS", "selection_of", "states_of"]
 
 #: More values than these do not fit beside a list; the search takes a part of a task's name.
 MOST = 40
@@ -35,10 +35,16 @@ STATES = {
 }
 HOUR = timedelta(hours=1)
 WINDOWS = {"1h": ("Last hour", HOUR), "24h": ("Last 24 hours", 24 * HOUR), "7d": ("Last 7 days", 7 * 24 * HOUR)}
-REASONS = (
-    "exhausted", "expired", "failed", "lost", "rejected", "timeout", "undecodable", "unencodable", "upstream",
-    "discarded", "revoked", "terminated", "ignored", "event", "exclusive", "unregistered",
-)  # fmt: skip
+#: What each state's reasons are; elsewhere there are none.
+REASONS = {
+    State.DEAD: (
+        "exhausted", "expired", "failed", "lost", "rejected", "timeout", "undecodable", "unencodable", "unwritable",
+        "upstream",
+    ),
+    State.CANCELLED: ("discarded", "expired", "revoked", "terminated"),
+    State.SUCCEEDED: ("ignored",),
+    State.WAITING: ("event", "exclusive", "replaced", "unregistered"),
+}  # fmt: skip
 
 
 def selection_of(params: Mapping[str, str]) -> Selection:
@@ -63,6 +69,13 @@ def selection_of(params: Mapping[str, str]) -> Selection:
     except (KeyError, ValueError) as error:
         raise IncorrectLookupParameters(error) from error
     return Selection(text=text, **given)
+
+
+def states_of(params: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the states that the list at an address with *params* may show, without a query; of none, all."""
+    if _as_id(params.get("q", "").strip()) is not None:
+        return ()
+    return STATES.get(params.get("state", State.DEAD.value), ())
 
 
 def _as_id(text: str) -> UUID | None:
@@ -146,7 +159,8 @@ class ReasonFilter(_Filter):
     title, parameter_name = "reason", "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return self.named(list(REASONS))
+        states = STATES.get(request.GET.get("state", State.DEAD.value), ()) or tuple(State)
+        return self.named(sorted({reason for state in states for reason in REASONS.get(State(state), ())}))
 
 
 class _Linked(_Filter):

@@ -37,7 +37,8 @@ class WorkerAdmin(ReadOnly):
 
     @admin.display(description="Process")
     def process(self, worker: Worker) -> str:
-        return f"pid {worker.pid}, {worker.pool.rpartition('.')[2]} x {worker.concurrency}"
+        pool = worker.pool.partition(":")[0].rpartition(".")[2]
+        return f"pid {worker.pid}, {pool} x {worker.concurrency}"
 
     @admin.display(description="Queues")
     def takes(self, worker: Worker) -> str:
@@ -51,9 +52,9 @@ class WorkerAdmin(ReadOnly):
     def started(self, worker: Worker) -> str:
         return ago(worker.started_at)
 
-    @admin.display(description="Leads", boolean=True)
-    def leads(self, worker: Any) -> bool:
-        return bool(worker.leader == worker.id)
+    @admin.display(description="Duty")
+    def leads(self, worker: Any) -> str:
+        return "leads" if worker.leader == worker.id else ""
 
     @admin.display(description="Jobs")
     def jobs(self, worker: Worker) -> SafeString:

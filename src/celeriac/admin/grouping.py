@@ -27,7 +27,7 @@ def groups(page: "ReadOnly", request: HttpRequest) -> HttpResponse:
     jobs = reverse("admin:celeriac_job_changelist")
     told = [(group, f"{jobs}?{urlencode({'fingerprint': group.fingerprint})}", _all_of(group)) for group in found]
     context = {"groups": told[:MOST], "more": len(found) > MOST, "most": MOST}
-    return page.page(request, "job/groups.html", "What the dead are dead of", context)
+    return page.page(request, "job/groups.html", "Dead by cause", context)
 
 
 def _all_of(group: dead.Group) -> str:

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from celeriac.admin import editing, grouping, operating
 from celeriac.admin.base import ReadOnly, may_operate, require_operate
-from celeriac.admin.filters import ALL, FILTERS, selection_of
+from celeriac.admin.filters import ALL, FILTERS, selection_of, states_of
 from celeriac.admin.job_page import story_of
 from celeriac.admin.patience import TookTooLong, in_time
 from celeriac.ledger.models import Job
@@ -80,7 +80,7 @@ class JobAdmin(ReadOnly):
     """Jobs, for whoever has been woken up by them."""
 
     change_list_template = "admin/celeriac/job/change_list.html"
-    list_display = ("what", "where", "exception_name", "attempts", "ended", "asked")
+    list_display = ("what", "why", "attempts", "moments", "where")
     list_display_links = ("what",)
     list_filter = FILTERS
     search_fields = ("task",)  # shows the box; what it finds is the selection's business
@@ -103,10 +103,7 @@ class JobAdmin(ReadOnly):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
-        try:
-            states = selection_of(request.GET.dict()).states
-        except IncorrectLookupParameters:
-            return found
+        states = states_of(request.GET.dict())
         return {name: action for name, action in found.items() if name not in VERBS or operating.takes(name, states)}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -147,22 +144,23 @@ class JobAdmin(ReadOnly):
         return job.queue
 
     @admin.display(description="Reason")
-    def exception_name(self, job: Job) -> SafeString:
+    def why(self, job: Job) -> SafeString:
         name = job.exception.rpartition(".")[2]
-        return format_html('{} <span class="celeriac-quiet" title="{}">{}</span>', job.reason, job.exception, name)
+        line = '{}<span class="celeriac-exception" title="{}">{}</span>'
+        return format_html(line, job.reason, job.exception, name)
 
     @admin.display(description="Attempts")
     def attempts(self, job: Job) -> str:
         replays = f" · {job.replays} replays" if job.replays > 1 else " · replayed" if job.replays else ""
         return f"{job.attempt}{replays}"
 
-    @admin.display(description="Ended")
-    def ended(self, job: Job) -> str:
-        return ago(job.finished_at)
-
-    @admin.display(description="Asked for")
-    def asked(self, job: Job) -> str:
-        return ago(job.created_at)
+    @admin.display(description="When")
+    def moments(self, job: Job) -> SafeString:
+        asked = format_html('<span class="celeriac-line celeriac-quiet">asked for {}</span>', ago(job.created_at))
+        if job.state == State.SCHEDULED:
+            return format_html("due {}{}", ago(job.run_at), asked)
+        moment, what = (job.finished_at, "ended") if job.finished_at else (job.started_at, "started")
+        return format_html("{} {}{}", what, ago(moment), asked) if moment else asked
 
     # -- the pages
 

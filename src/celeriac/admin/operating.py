@@ -12,6 +12,7 @@ from django.utils.html import format_html
 
 from celeriac.admin.base import by, require_operate
 from celeriac.api import operate as operators
+from celeriac.ledger import dead
 from celeriac.ledger.audit import Action
 from celeriac.ledger.dead import CAP
 from celeriac.ledger.operators import VERBS
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from celeriac.admin.base import ReadOnly
 
 __all__ = ["asked", "done", "operate", "takes"]
+
+SAMPLE = 1000
 
 
 class OperateForm(forms.Form):
@@ -160,21 +163,37 @@ def _page(
         meant = VERBS[verb].check(selection, {"force": "force" in form.fields})
     except ValueError as error:
         return page.page(request, "job/refused.html", f"Not {verb}", {"why": str(error)}, status=400)
-    # Of more than the cap, which are told of is the database's choice: a sample, and said to be one.
-    found = list(meant.rows().values_list("state", "task")[:CAP])
+    count, found = _seen(meant)
+    capped = count >= CAP
     context = {
         "verb": verb,
         "form": form,
         "meant": meant,
-        "count": len(found),
-        "capped": len(found) >= CAP,
+        "count": count,
+        "capped": capped,
+        "sample": SAMPLE,
         "counts": Counter(found).most_common(30),
         "left_out": _left_out(verb, meant, found),
         "job": meant.rows().defer("result", "error").first() if len(meant.ids) == 1 else None,
         "address": reverse("admin:celeriac_job_operate", args=[verb]),
     }
-    title = f"{verb.capitalize()} {'10,000+' if len(found) >= CAP else len(found)} job{'s' * (len(found) != 1)}?"
+    number = f"{CAP:,}+" if capped else f"{count:,}"
+    title = f"{verb.capitalize()} {number} job{'s' * (count != 1)}?"
     return page.page(request, "job/confirm.html", title, context)
+
+
+def _seen(meant: Selection) -> tuple[int, list[tuple[str, str]]]:
+    """Return how many there are, up to the cap, and (state, task) of each; of a sample where the cap is reached.
+
+    A sample, since each is a row to fetch where counting needs an index alone; first, since what no index leads to
+    shall be looked for once.
+    """
+    kinds = meant.rows().values_list("state", "task")
+    found = list(kinds[: SAMPLE + 1])
+    if len(found) <= SAMPLE:
+        return len(found), found
+    count = dead.count(meant)
+    return count, found[:SAMPLE] if count >= CAP else list(kinds[:CAP])
 
 
 def _left_out(verb: str, meant: Selection, found: list[tuple[str, str]]) -> int:

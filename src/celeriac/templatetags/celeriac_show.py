@@ -36,7 +36,7 @@ def ago(moment: datetime | None) -> str:
     if apart < timedelta(minutes=1):
         said = f"{apart.seconds} s"
     else:
-        said = timesince(min(now, moment), max(now, moment), depth=1 if apart > timedelta(days=2) else 2)
+        said = timesince(min(now, moment), max(now, moment), depth=2 if apart < timedelta(hours=3) else 1)
     words = "{} ago" if moment <= now else "in {}"
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words.format(said))
 
