@@ -107,6 +107,13 @@ def test_filters_hold(tailed, ledger, dies):
     assert sorted(event for event, _ in events(told)) == ["dead", "dead", "retry", "retry"]
 
 
+def test_our_own_housekeeping_is_no_news_unless_it_fails(tailed, ledger):
+    ledger.at(State.SUCCEEDED, task="celeriac.tell_of_death")
+    failed = ledger.at(State.DEAD, task="celeriac.tell_of_death")
+    assert events(tailed("--json")) == [("dead", str(failed.id))]
+    assert len(tailed("--task", "celeriac.tell_of_death")) == 2
+
+
 def test_a_job_that_is_replayed_and_dies_again_is_told_again(tailed, ledger, dies):
     job = dies(queue="again")
 

@@ -32,6 +32,9 @@ POLL = 1.0
 #: A look that takes long is repeated after so many times as long.
 SHARE = 20.0
 
+#: Our own housekeeping: each death has a job that tells of it, whose success is no news.
+OWN = "celeriac."
+
 #: A commit may come so many seconds after the moment that it tells of.
 LATE = 3.0
 
@@ -105,6 +108,8 @@ class _Ends:
         messages = messages_of(job.id for job in new if job.state == State.DEAD)
         for job in new:
             assert job.finished_at is not None
+            if job.state == State.SUCCEEDED and job.task.startswith(OWN) and not self.selection.task:
+                continue
             self.seen[job.id, job.finished_at] = job.finished_at
             yield Happening(job.finished_at, job.state, job, job.exception, messages.get(job.id))
 
