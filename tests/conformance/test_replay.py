@@ -255,3 +255,14 @@ def test_many_at_once(ledger):
     assert len(ledger.discard(*jobs).changed) == 100
     assert len(ids(ledger.claim())) == 200
     ledger.balances(inserted=300)
+
+
+def test_a_message_that_nobody_could_read_is_no_call_without_arguments(ledger):
+    headers = '{"id": "x", "raw": "AAAA"}'
+    ledger.settle(Settlement(an_id(), "dead", "undecodable", task="t", queue="q", headers=headers))
+    [job] = ledger.jobs.all()
+    done = ledger.replay(job)
+    assert (done.changed, done.skipped) == ([], {"unread": 1})
+    done = ledger.replay(job, edit=Edit("[7]"))
+    assert done.changed == [(job.id, "dead")]
+    assert ledger.values(job)["args"] == "[7]"

@@ -10,6 +10,7 @@ import pytest
 from django.db import connections
 from hypothesis import given
 
+from celeriac.ledger.ids import job_id
 from celeriac.ledger.models import Job
 from celeriac.ledger.search import search
 from celeriac.ledger.selection import Selection
@@ -159,6 +160,10 @@ def test_in_words(ledger):
     id_ = UUID(int=7)
     assert str(Selection.of(id_)) == f"job {id_}"
     assert str(Selection.of(id_, an_id())) == "2 jobs by their ids"
+
+
+def test_an_id_that_a_caller_made_up_is_its_rows():
+    assert Selection.of("invoice-7") == Selection.of(job_id("invoice-7"))
     assert str(Selection()) == "all jobs"
     given_ = Selection(states=("dead",), task="shop.pay", queue="slow", exception="shop.Refused", text="Ada")
     assert str(given_) == (

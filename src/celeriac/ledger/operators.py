@@ -42,6 +42,7 @@ class _Verb(NamedTuple):
         words = {
             "state": f"not in a state to {self.name}, or not any more",
             "key": "whose key another job holds",
+            "unread": "came as messages that nobody could read: give them arguments, one by one",
             "upstream": "never ran, since the step before died: they come back when that one succeeds",
         }
         return "; ".join(f"{count:,} skipped: {words[why]}" for why, count in sorted(skips.items()))

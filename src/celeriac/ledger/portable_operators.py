@@ -12,7 +12,7 @@ from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.database import clock, writing
 from celeriac.ledger.models import Job
 from celeriac.ledger.portable_edges import wait_again
-from celeriac.ledger.rows import How
+from celeriac.ledger.rows import Edit, How
 from celeriac.ledger.states import State
 
 __all__ = ["discard", "replay"]
@@ -67,6 +67,9 @@ def _skips(action: Action, jobs: Sequence[Job], digests: Mapping[UUID, str], how
             skips[job.id] = "state"
         elif job.reason == "upstream":
             skips[job.id] = "upstream"
+        elif job.reason == "undecodable" and how.edit == Edit() and '"raw":' in job.headers:
+            # Its arguments are in bytes that nobody could read; without any it would be another call.
+            skips[job.id] = "unread"
         elif digest in taken:
             skips[job.id] = "key"
         elif digest is not None:

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from celeriac.ledger.database import alias_of
+from celeriac.ledger.ids import job_id
 from celeriac.ledger.models import Job
 from celeriac.ledger.search import search
 from celeriac.ledger.states import ENDED, OPEN, State
@@ -55,8 +56,8 @@ class Selection:
 
     @classmethod
     def of(cls, *ids: UUID | str) -> Self:
-        """Return the selection of the jobs *ids*."""
-        return cls(ids=tuple(UUID(str(id_)) for id_ in ids))
+        """Return the selection of the jobs *ids*: those of their rows, or Celery's, which callers may have made up."""
+        return cls(ids=tuple(job_id(id_) for id_ in ids))
 
     @property
     def filters(self) -> dict[str, Any]:

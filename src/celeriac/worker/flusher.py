@@ -21,6 +21,7 @@ from celeriac.ledger import bell
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
 from celeriac.ledger.verbs import finish, release, reschedule
 from celeriac.loops import insist, is_outage, leave_signals_to_main
+from celeriac.outcomes import dotted, fingerprint
 from celeriac.worker import board as boards
 from celeriac.worker.report import Done, written
 from celeriac.worker.story import error_json
@@ -184,7 +185,16 @@ def _finish(endings: Sequence[Ending], stories: Sequence[Failure]) -> None:
 def _bury(ending: Ending, error: Exception) -> None:
     """End a job whose end the database refuses, without what it may have refused."""
     logger.error("The ledger refused the end of job %s: %s", ending.id, error)
-    refused = ending._replace(state="dead", reason="unwritable", result=None, error=error_json(error), children=None)
+    cause = dotted(type(error))
+    refused = ending._replace(
+        state="dead",
+        reason="unwritable",
+        result=None,
+        error=error_json(error),
+        children=None,
+        exception=cause,
+        fingerprint=fingerprint(cause, str(error), "", "unwritable"),
+    )
     finish([refused], [])
 
 

@@ -30,8 +30,8 @@ def replay(action: Action, ids: Sequence[UUID], how: How = HOW, *, using: str | 
 
     They start anew: attempts, losses, end and expiry are forgotten, the `Attempt` rows stay, and so does `claim_no`,
     by which whoever still runs an old claim is refused. Skipped are jobs that have not ended or ended after *action*
-    was asked for; those whose key another job holds by now; and those that never ran since the step before them died,
-    which come back when that one succeeds.
+    was asked for; those whose key another job holds by now; those that never ran since the step before them died, which
+    come back when that one succeeds; and those whose arguments nobody could read, unless *how* has others.
     """
     operated = _insist(action, sorted(set(ids)), how, using)
     if operated.changed or operated.skipped:

@@ -1,7 +1,9 @@
 -- Send ended jobs back, as if asked for now, and write for each what was done to it; one statement, so the account and
 -- the jobs cannot differ. All are locked before any is judged, in the order in which every operator's verb locks.
 WITH held AS MATERIALIZED (
-    SELECT j.id, j.state, j.reason, j.finished_at, v.digest
+    SELECT j.id, j.state, j.reason, j.finished_at, v.digest,
+        j.reason = 'undecodable' AND strpos(j.headers, '"raw":') > 0
+            AND %(args)s::text IS NULL AND %(kwargs)s::text IS NULL AS unread
     FROM celeriac_job j JOIN unnest(%(id)s::uuid[], %(digest)s::text[]) AS v (id, digest) ON v.id = j.id
     ORDER BY j.id
     FOR UPDATE OF j
@@ -12,6 +14,8 @@ WITH held AS MATERIALIZED (
             OR EXISTS (SELECT FROM celeriac_change c WHERE c.action_id = %(action)s::uuid AND c.job_id = h.id)
             THEN 'state'
         WHEN h.reason = 'upstream' THEN 'upstream'
+        -- Its arguments are in bytes that nobody could read; without any it would be another call.
+        WHEN h.unread THEN 'unread'
         WHEN EXISTS (SELECT FROM celeriac_job k WHERE k.held = h.digest AND k.id <> h.id) THEN 'key'
         ELSE ''
     END AS skip
