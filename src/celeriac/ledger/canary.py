@@ -25,9 +25,11 @@ def look(action: Action, using: str | None) -> Sent:
     if action.changed > STAGES[-1]:
         return Sent("", runs=False, more=0)
     sent = Change.objects.using(alias_of(using)).filter(action=action)
+    # Before the dead are looked for: one that died between the two looks would be in neither.
+    runs = sent.filter(job__state__in=sorted(OPEN)).exists()
     died = sent.filter(job__state=State.DEAD).order_by("id").select_related("job").first()
     if died is not None:
         job = died.job
         return Sent(f"{job.task}[{job.id}] died again: {job.exception or job.reason}", runs=False, more=0)
     more = next((stage - action.changed for stage in STAGES if action.changed < stage), 0)
-    return Sent("", sent.filter(job__state__in=sorted(OPEN)).exists(), more)
+    return Sent("", runs, more)
