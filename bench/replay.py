@@ -31,7 +31,8 @@ INSERT INTO celeriac_job (id, task, queue, priority, args, kwargs, headers, stat
     waits_for, run_at, created_at, started_at, finished_at, error, exception, fingerprint)
 SELECT lpad(to_hex(%(rows)s - n + 1), 32, '0')::uuid, 'shop.tasks.task_' || g %% 20, 'queue_' || g %% 5, 0,
     '[' || n || ',"customer' || n %% 5000 || '@example.com"]', '{"amount":' || n %% 100 || '}', '{}',
-    'dead', 'failed', 1, 0, 1, 0, now() - n * interval '1 second', now() - n * interval '1 second',
+    'dead', CASE WHEN n %% 50000 = 7 THEN 'in_doubt' WHEN n %% 3 = 0 THEN 'failed' ELSE 'exhausted' END, 1, 0, 1,
+    0, now() - n * interval '1 second', now() - n * interval '1 second',
     now() - n * interval '1 second', now() - (n - 1) * interval '1 second', '{"exc_type":"ValueError"}',
     'shop.errors.Error' || g %% 10, md5(g::text)
 FROM (SELECT n, floor(50 * random() ^ 2)::int AS g FROM generate_series(1, %(rows)s::bigint) AS n) AS x
@@ -79,6 +80,7 @@ def looks() -> dict[str, Callable[[], Any]]:
         "task, the rarest": among(task="shop.tasks.task_19"),
         "queue": among(queue="queue_3"),
         "exception": among(exception="shop.errors.Error9"),
+        "reason of one in 50,000": among(reason="in_doubt"),
         "fingerprint, the commonest": among(fingerprint=common),
         "fingerprint, the rarest": among(fingerprint=rare),
         "task and exception": among(task="shop.tasks.task_19", exception="shop.errors.Error9"),

@@ -120,6 +120,7 @@ def test_groups_of_a_selection_of_other_states_are_none(ledger, deaths):
         ({"task": "task7"}, "celeriac_job_dead_task"),
         ({"queue": "queue7"}, "celeriac_job_dead_queue"),
         ({"exception": "exception7"}, "celeriac_job_dead_of"),
+        ({"reason": "reason7"}, "celeriac_job_dead_why"),
         ({"fingerprint": "fingerprint7"}, "celeriac_job_group"),
     ],
 )
@@ -135,7 +136,7 @@ def test_a_page_comes_out_of_an_index_in_order(ledger, filters, index):
             kwargs="{}",
             headers="{}",
             state="dead",
-            **{name: f"{name}{n % 100}" for name in ("task", "queue", "exception", "fingerprint")},
+            **{name: f"{name}{n % 100}" for name in ("task", "queue", "exception", "reason", "fingerprint")},
             **dict.fromkeys(("run_at", "created_at", "finished_at"), now - timedelta(seconds=n)),
         )
         for n in range(3000)

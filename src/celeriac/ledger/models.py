@@ -124,6 +124,9 @@ class Job(models.Model):
             models.Index(
                 fields=["exception", "finished_at", "id"], name="celeriac_job_dead_of", condition=Q(state="dead")
             ),
+            models.Index(
+                fields=["reason", "finished_at", "id"], name="celeriac_job_dead_why", condition=Q(state="dead")
+            ),
             models.Index(fields=["id"], name="celeriac_job_untold", condition=Q(state="dead", announced=False)),
         ]
 

@@ -221,6 +221,11 @@ class Migration(migrations.Migration):
                         name="celeriac_job_dead_of",
                     ),
                     models.Index(
+                        condition=models.Q(("state", "dead")),
+                        fields=["reason", "finished_at", "id"],
+                        name="celeriac_job_dead_why",
+                    ),
+                    models.Index(
                         condition=models.Q(("announced", False), ("state", "dead")),
                         fields=["id"],
                         name="celeriac_job_untold",
