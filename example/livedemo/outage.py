@@ -45,6 +45,7 @@ class Outage:
         early = operate.replay(selection, By(ADA, "the partner says it is back", "outage.py"), canary=True)
         self._go_on(early)
         self._tell(early)
+        self._until("the canary has given up, too", lambda: self._states(jobs) == {"dead"})
 
         self._partner.open()
         self._say("Now the partner's server is up. Ada replays the group again, with a canary:")

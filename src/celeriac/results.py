@@ -19,6 +19,7 @@ from celeriac.api import payload
 from celeriac.api.builtins import CHORD_JOIN
 from celeriac.api.context import current_run
 from celeriac.api.enqueue import outside_loop
+from celeriac.errors import PayloadError
 from celeriac.ledger import bell, queries
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.ids import job_id, new_id
@@ -107,13 +108,27 @@ class LedgerBackend(BaseBackend):
             headers=payload.encode({"id": task_id}) if str(job_id(task_id)) != task_id else "{}",
         )
         if state == State.DEAD:
-            exception = dotted(type(result)) if isinstance(result, BaseException) else ""
-            print_ = fingerprint(exception, str(result), settlement.traceback, settlement.task)
-            settlement = settlement._replace(exception=exception[:255], fingerprint=print_)
+            exception, message = _cause(result)
+            print_ = fingerprint(exception, message, settlement.traceback, settlement.task)
+            settlement = settlement._replace(exception=exception[:255], fingerprint=print_, **self._own_end(request))
         settled = outside_loop(settle, [settlement])
         bell.ring_on_commit(settled.freed)
         if settled.ids:
             bell.ring_done()
+
+    def _own_end(self, request: Any) -> dict[str, Any]:
+        """Return what a dead letter needs of a task that ran on the broker: it failed by itself, and had arguments.
+
+        Who only follows one that failed has not run, and Celery gives it a request without a host.
+        """
+        if not getattr(request, "hostname", None):
+            return {}
+        queue = (request.delivery_info or {}).get("routing_key")
+        try:
+            args, kwargs = payload.encode_call(str(request.task), request.args or (), request.kwargs or {})
+        except PayloadError:
+            return {"reason": "undecodable", "queue": str(queue or "")}  # none that a row could keep
+        return {"reason": "failed", "queue": str(queue or ""), "args": args, "kwargs": kwargs}
 
     def _children(self, request: Any) -> str | None:
         children = [child.as_tuple() for child in getattr(request, "children", None) or ()]
@@ -250,6 +265,17 @@ class LedgerBackend(BaseBackend):
                 return
             results.append(meta["result"])
         body.apply_async((results,))
+
+
+def _cause(error: Any) -> tuple[str, str]:
+    """Return the dotted name and the text of an exception, as one or as Celery's backends keep it."""
+    if isinstance(error, BaseException):
+        return dotted(type(error)), str(error)
+    if not isinstance(error, dict) or "exc_type" not in error:
+        return "", str(error)
+    module, args = error.get("exc_module"), error.get("exc_message")
+    name = error["exc_type"] if module in (None, "builtins") else f"{module}.{error['exc_type']}"
+    return str(name), " ".join(map(str, args)) if isinstance(args, list | tuple) else str(args)
 
 
 def _leaves(group: GroupResult) -> list[Any]:

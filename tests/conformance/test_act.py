@@ -13,7 +13,7 @@ from celeriac.ledger.audit import Action
 from celeriac.ledger.columns import BATCH
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import State
-from tests.ledger_helpers import BY, HOUR, a_job, an_id, ending
+from tests.ledger_helpers import BY, HOUR, a_job, an_id, back, ending, story
 
 ALL_DEAD = Selection(states=("dead",))
 
@@ -215,6 +215,26 @@ def test_a_canary_that_dies_again_stops_the_action_and_it_is_said_of_what(ledger
     assert action.note == f"shop.noop[{sent[-1].id}] died again: shop.Refused"
     assert ledger.jobs.filter(state="dead").count() == len(jobs) - changed + 1
     assert go(ledger, action)[:2] == (Step.OVER, "stopped")
+
+
+def test_a_canary_that_fails_once_stops_the_action_though_it_is_tried_again(ledger):
+    """Until its last attempt hours may pass, and the others need not go the same way."""
+    deaths(ledger, 30)
+    action = ledger.action("replay", ALL_DEAD, canary=True)
+    act.run(action, using=ledger.alias)
+    [sent] = ledger.claim()
+    ledger.reschedule(back(sent, charge=1, delay=HOUR), failures=[story(sent, exception="shop.Refused")])
+    assert go(ledger, action) == (Step.OVER, "stopped", 1, 1)
+    assert action.note == f"shop.noop[{sent.id}] failed again: shop.Refused"
+
+
+def test_a_canary_whose_process_died_is_waited_for(ledger):
+    deaths(ledger, 30)
+    action = ledger.action("replay", ALL_DEAD, canary=True)
+    act.run(action, using=ledger.alias)
+    [sent] = ledger.claim()
+    ledger.reschedule(back(sent, charge=1, delay=HOUR), failures=[story(sent, kind="lost")])
+    assert go(ledger, action) == (Step.WAITS, "open", 1, 1)
 
 
 def test_a_canary_alone(ledger):

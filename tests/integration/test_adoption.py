@@ -12,10 +12,11 @@ import pytest
 import redis
 from kombu import Connection, Exchange, Producer, Queue
 
+from celeriac.api import operate
 from celeriac.ledger.models import Job
 from tests.integration.looking import attempts, ended, job, lines, settings_env, state
 from tests.shop.celery import app
-from tests.shop.tasks import fleeting, noop, note
+from tests.shop.tasks import fail, fleeting, noop, note
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,6 +148,17 @@ def test_a_task_that_is_not_durable_runs_by_the_broker_alone(worker, broker, tmp
     wait_until(lambda: len(lines(path)) == 2)
     assert not Job.objects.filter(state__in=["ready", "running", "waiting", "scheduled"]).exists()
     worker.wait_for(f"{note.name}[{noop_result.id}] succeeded")
+
+
+def test_one_that_fails_on_the_broker_is_a_dead_letter_that_can_be_replayed(worker, broker):
+    result = fail.apply_async(("by broker",), durable=False)
+    wait_until(lambda: Job.objects.filter(id=result.id).exists())
+    row = job(result)
+    assert (row.state, row.reason, row.queue, row.exception) == ("dead", "failed", "celery", "ValueError")
+    assert (row.task, row.args) == (fail.name, '["by broker"]')
+    action = operate.replay(operate.Selection.of(result.id), operate.By("ada"))
+    assert (action.changed, action.skipped) == (1, 0)
+    assert ended(result)[0].replays == 1
 
 
 def test_what_is_not_durable_is_in_no_ledger_before_it_runs(broker, tmp_path):

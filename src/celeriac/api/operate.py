@@ -39,7 +39,7 @@ def replay(
         selection: which; without states in it, the dead.
         by: who, why, from where.
         rate: jobs a second that become due, for the sake of whatever they all died of.
-        canary: send one ahead, then ten, then all; stop when one of those dies again.
+        canary: send one ahead, then ten, then all; stop when one of those fails again.
         force: take jobs that succeeded, too. They have their effects a second time, but those that `once` recorded.
         args: other positional arguments, for one job.
         kwargs: other keyword arguments, for one job.

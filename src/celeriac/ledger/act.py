@@ -112,8 +112,8 @@ def _step(action: Action, using: str | None) -> Step:
     limit = BATCH
     if options.get("canary"):
         sent = canary.look(action, using)
-        if sent.died:
-            _end(action, "stopped", sent.died, now)
+        if sent.failed:
+            _end(action, "stopped", sent.failed, now)
             action.save(using=alias_of(using))
             return Step.OVER
         if sent.runs:

@@ -154,6 +154,7 @@ def _get_ringer(using: str | None) -> _Ringer:
 
 def close() -> None:
     """End this process's bell thread and its connection; the next ring starts another. For the end of tests."""
+    doorbell.close()
     ringer = _ringer
     if ringer is not None and ringer.pid == os.getpid() and ringer.is_alive():
         ringer.idle.wait(0.5)

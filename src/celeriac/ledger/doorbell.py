@@ -14,7 +14,7 @@ from functools import cache
 
 from celeriac.ledger.database import connection_of
 
-__all__ = ["Ear", "ring"]
+__all__ = ["Ear", "close", "ring"]
 
 #: Addresses a ledger has on a host. Each ring tries every one, so few.
 DOORS = 8
@@ -55,6 +55,14 @@ def ring(payload: str, *, using: str | None = None) -> bool:
         else:
             home = True
     return home
+
+
+def close() -> None:
+    """Close this process's end; the next ring opens another."""
+    if _ringer.cache_info().currsize:
+        ringer = _ringer()
+        _ringer.cache_clear()
+        ringer.close()
 
 
 class Ear:

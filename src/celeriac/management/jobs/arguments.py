@@ -98,7 +98,7 @@ def _add_verb(commands: Any, verb: str, text: str) -> None:
     parser.add_argument("--no-wait", action="store_true", help="leave what is left to the worker that leads")
     if verb == "replay":
         parser.add_argument("--rate", type=float, metavar="N", help="let N jobs a second become due")
-        parser.add_argument("--canary", action="store_true", help="one, then ten, then all; stop if one dies again")
+        parser.add_argument("--canary", action="store_true", help="one, then ten, then all; stop if one fails again")
         parser.add_argument("--force", action="store_true", help="also jobs that succeeded")
         parser.add_argument("--args", dest="new_args", metavar="JSON", help="of one job: these positional arguments")
         parser.add_argument("--kwargs", dest="new_kwargs", metavar="JSON", help="of one job: these keyword arguments")
