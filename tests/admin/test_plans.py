@@ -13,10 +13,19 @@ from celeriac.admin import jobs
 from celeriac.admin.patience import TookTooLong, in_time
 from celeriac.ledger.states import State
 from tests.admin.pages import GROUPS, JOBS, text, to
-from tests.conformance.test_dead import MANY
 from tests.ledger_helpers import Ledger
 
 pytestmark = pytest.mark.django_db
+
+MANY = """
+    INSERT INTO celeriac_job (
+        id, task, queue, priority, args, kwargs, headers, state, reason, attempt, losses, claim_no, waits_for,
+        run_at, created_at, finished_at, exception, fingerprint
+    )
+    SELECT gen_random_uuid(), 'shop.t' || n % 20, 'q' || n % 20, 0, '[]', '{}', '{}', 'dead', 'failed', 1, 0, 1, 0,
+           now(), now(), now() - n * interval '1 second', 'e' || (n / 20) % 20, 'f' || (n / 400) % 20
+    FROM generate_series(1, 10000) AS n
+"""
 
 #: Within a limit a scan ends soon; these are the counts up to the cap, which may be of any index or of none.
 CAPPED = re.compile(r"SELECT COUNT\(\*\) FROM \(SELECT .* LIMIT 10000\)|LIMIT 10000$")
