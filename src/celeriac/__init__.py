@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from celeriac.api.app import Celery as Celery
     from celeriac.api.endings import Cancel as Cancel
     from celeriac.api.endings import Snooze as Snooze
-    from celeriac.api.once import InDoubt as InDoubt
     from celeriac.api.task import Task as Task
+    from celeriac.errors import InDoubt as InDoubt
     from celeriac.outcomes import Policy as Policy
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __all__ = ["Cancel", "Celery", "InDoubt", "Policy", "Snooze", "Task", "__version
 _HOMES = {
     "Cancel": "celeriac.api.endings",
     "Celery": "celeriac.api.app",
-    "InDoubt": "celeriac.api.once",
+    "InDoubt": "celeriac.errors",
     "Policy": "celeriac.outcomes",
     "Snooze": "celeriac.api.endings",
     "Task": "celeriac.api.task",

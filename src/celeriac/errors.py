@@ -6,6 +6,7 @@ CeleriacError
 │   ├── LedgerMissing       the ledger's database alias does not exist
 │   └── NotMigrated         the ledger's tables do not exist
 ├── JobExists               another job holds the idempotency key
+├── InDoubt                 an effect outside was begun, and nobody knows how it ended
 ├── ClaimLost               the job is no longer this run's
 ├── OpenTransaction         what must be committed by itself was asked for inside of a transaction
 ├── PayloadError            a job's arguments or result cannot be kept
@@ -14,6 +15,9 @@ CeleriacError
 └── WrongArguments          edited arguments do not fit the task's signature
 """
 
+from datetime import datetime
+from typing import Any
+
 from django.core.exceptions import ImproperlyConfigured
 from kombu.exceptions import EncodeError
 
@@ -21,6 +25,7 @@ __all__ = [
     "CeleriacError",
     "ClaimLost",
     "ConfigurationError",
+    "InDoubt",
     "JobExists",
     "LedgerMissing",
     "NotMigrated",
@@ -72,6 +77,56 @@ class JobExists(CeleriacError):
             f"{self.task} was asked for before with the idempotency key {self.key!r}: job {self.task_id} holds it. "
             f"AsyncResult({self.task_id!r}) is that job; idempotency_conflict='existing' returns it instead."
         )
+
+
+class InDoubt(CeleriacError):
+    """An effect was begun by an earlier run, or by an earlier call in this one, and nobody recorded how it ended.
+
+    Attributes:
+        key: the idempotency key that the other side was given with it, to ask with.
+        name: of the effect.
+        begun_at: when it was begun, by the database's clock.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str = "",
+        name: str = "",
+        begun_at: datetime | None = None,
+        call: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.key, self.name, self.begun_at, self._call = key, name, begun_at, call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Celery pickles an exception to see whether it may; the call itself stays where the body is.
+        return type(self), self.args, {"key": self.key, "name": self.name, "begun_at": self.begun_at}
+
+    def record(self, value: Any) -> Any:
+        """Say that it happened, with *value* for its outcome; return *value*.
+
+        Raises:
+            NotSerializable: when *value* cannot be kept; it stays in doubt.
+            ClaimLost: when the job is no longer this run's.
+        """
+        return self._mine().record(value, whoever=True)
+
+    def repeat(self) -> Any:
+        """Say that it did not happen: call the function (again) and return its value, as `once` does.
+
+        Raises:
+            ClaimLost: when the job is no longer this run's.
+        """
+        return self._mine().repeat()
+
+    def _mine(self) -> Any:
+        if self._call is None:
+            raise RuntimeError(
+                "This InDoubt is how a job ended, as it was told: only the job's own run can decide on it."
+            )
+        return self._call
 
 
 class ClaimLost(CeleriacError):

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celeriac import Celery
-from celeriac.api.keys import EXCLUSIVE, Rules, Terms, rules_for, with_keys
+from celeriac.api.keys import Rules, Terms, rules_for, with_keys
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.ids import key_digest
-from celeriac.ledger.rows import NewJob
+from celeriac.ledger.rows import EXCLUSIVE, NewJob
 from tests.ledger_helpers import an_id
 
 

@@ -25,6 +25,14 @@ def test_importing_celeriac_needs_no_settings():
     assert run.returncode == 0, run.stderr
 
 
+def test_nor_does_any_of_its_names_so_that_a_project_may_start_with_them():
+    names = ", ".join(name for name in importlib.import_module("celeriac").__all__ if not name.startswith("_"))
+    code = f"from celeriac import {names}; from django.conf import settings; assert not settings.configured"
+    env = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"} | {"PYTHONPATH": str(PACKAGE.parent)}
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def test_what_it_promises_exists():
     celeriac = importlib.import_module("celeriac")
     names = getattr(celeriac, "__all__", [])

@@ -16,12 +16,9 @@ from typing import Any, Literal
 
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.ids import key_digest
-from celeriac.ledger.rows import NewJob
+from celeriac.ledger.rows import EXCLUSIVE, NewJob
 
-__all__ = ["EXCLUSIVE", "NO_RULES", "Rules", "Terms", "require_keys", "rules_for", "with_keys"]
-
-#: Why a job waits that has a lane; `admit` lets the first in line go.
-EXCLUSIVE = "exclusive"
+__all__ = ["NO_RULES", "Rules", "Terms", "require_keys", "rules_for", "with_keys"]
 
 #: As `Job.key` and `Job.lane` hold.
 LONGEST = 200

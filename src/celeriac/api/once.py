@@ -8,7 +8,6 @@ is said (`InDoubt`) and not guessed: the body asks the other side, with the key 
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -19,13 +18,13 @@ from django.db import transaction
 from celeriac.api import payload
 from celeriac.api.context import Run, current_run
 from celeriac.api.enqueue import on_helper
-from celeriac.errors import CeleriacError, NotSerializable, OpenTransaction
+from celeriac.errors import InDoubt, NotSerializable, OpenTransaction
 from celeriac.ledger import effects
 from celeriac.ledger.database import alias_of, connection_of
 from celeriac.ledger.effects import Owner
 from celeriac.loops import insist, is_outage
 
-__all__ = ["InDoubt", "idempotency_key", "once"]
+__all__ = ["idempotency_key", "once"]
 
 logger = logging.getLogger("celeriac")
 
@@ -39,58 +38,6 @@ LOCK_SECONDS = 10
 LONGEST_KEY = 255
 
 _name: ContextVar[str] = ContextVar("celeriac_once", default="")
-
-
-class InDoubt(CeleriacError):
-    """An effect was begun by an earlier run, or by an earlier call in this one, and nobody recorded how it ended.
-
-    Attributes:
-        key: the idempotency key that the other side was given with it, to ask with.
-        name: of the effect.
-        begun_at: when it was begun, by the database's clock.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        key: str = "",
-        name: str = "",
-        begun_at: datetime | None = None,
-        call: "_Call | None" = None,
-    ) -> None:
-        super().__init__(message)
-        self.key, self.name, self.begun_at, self._call = key, name, begun_at, call
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Celery pickles an exception to see whether it may; the call itself stays where the body is.
-        return type(self), self.args, {"key": self.key, "name": self.name, "begun_at": self.begun_at}
-
-    def record(self, value: Any) -> Any:
-        """Say that it happened, with *value* for its outcome; return *value*.
-
-        Raises:
-            NotSerializable: when *value* cannot be kept; it stays in doubt.
-            ClaimLost: when the job is no longer this run's.
-        """
-        return self._mine().record(value, whoever=True)
-
-    def repeat(self) -> Any:
-        """Say that it did not happen: call the function (again) and return its value, as `once` does.
-
-        Raises:
-            ClaimLost: when the job is no longer this run's.
-        """
-        call = self._mine()
-        call.write(effects.begin_again)
-        return call.go()
-
-    def _mine(self) -> "_Call":
-        if self._call is None:
-            raise RuntimeError(
-                "This InDoubt is how a job ended, as it was told: only the job's own run can decide on it."
-            )
-        return self._call
 
 
 class _Call:
@@ -132,6 +79,10 @@ class _Call:
             begun_at=entry.begun_at,
             call=self,
         )
+
+    def repeat(self) -> Any:
+        self.write(effects.begin_again)
+        return self.go()
 
     def go(self) -> Any:
         """Call the function, whose entry is begun, and record how it went."""

@@ -17,9 +17,8 @@ from celery.exceptions import TaskPredicate
 
 from celeriac.api.context import current_run
 from celeriac.api.endings import Cancel
-from celeriac.api.once import InDoubt
 from celeriac.api.retry_after import retry_after
-from celeriac.errors import ConfigurationError
+from celeriac.errors import ConfigurationError, InDoubt
 from celeriac.outcomes import Policy, wait_before_retry
 
 __all__ = ["Discarded", "again", "policy_of", "require_policies", "with_retries"]

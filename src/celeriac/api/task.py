@@ -15,7 +15,6 @@ from celery.result import AsyncResult
 from celeriac.api.atomic import in_savepoint
 from celeriac.api.context import current_run
 from celeriac.api.keys import NO_RULES, Rules, require_keys
-from celeriac.api.once import idempotency_key, once
 from celeriac.api.retrying import again, require_policies, with_retries
 from celeriac.outcomes import Policy
 
@@ -149,6 +148,9 @@ class Task(DjangoTask):
         Within `once("charge", …)` with "/charge" after it, so that two steps of a body differ. Eager the call's id, and
         None where the task is called as a function.
         """
+        # Here and not above: a project may derive its tasks' class before the models are there.
+        from celeriac.api.once import idempotency_key
+
         return idempotency_key(self)
 
     def once(
@@ -172,6 +174,8 @@ class Task(DjangoTask):
             ClaimLost: the job is no longer this run's.
             OpenTransaction: inside of a transaction on the ledger's database, which is SQLite.
         """
+        from celeriac.api.once import once
+
         return once(self, name, partial(fn, *args, **kwargs), doubtful)
 
     def on_replace(self, sig: Any) -> Any:

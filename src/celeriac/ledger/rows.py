@@ -7,6 +7,7 @@ from uuid import UUID
 from celeriac.ledger.states import State
 
 __all__ = [
+    "EXCLUSIVE",
     "By",
     "ClaimedJob",
     "Edit",
@@ -21,6 +22,10 @@ __all__ = [
     "Settlement",
     "Sighting",
 ]
+
+
+#: Why a job of a lane waits, until it has the lane's turn.
+EXCLUSIVE = "exclusive"
 
 
 class NewJob(NamedTuple):

@@ -10,10 +10,9 @@ from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded, TaskRevokedE
 from celeriac.api import payload
 from celeriac.api.context import Run
 from celeriac.api.endings import Cancel, Snooze
-from celeriac.api.once import InDoubt
 from celeriac.api.retrying import Discarded, policy_of
 from celeriac.conf import settings
-from celeriac.errors import PayloadError
+from celeriac.errors import InDoubt, PayloadError
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
 from celeriac.outcomes import Bounds, Kind, Outcome, Verdict, judge, wait_before_retry
 from celeriac.worker.story import error_json, failure, fingerprinted

@@ -7,10 +7,7 @@ from celeriac.ledger import portable_lanes
 from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import alias_of, execute, is_postgresql
 
-__all__ = ["EXCLUSIVE", "admit"]
-
-#: Why a job of a lane waits.
-EXCLUSIVE = "exclusive"
+__all__ = ["admit"]
 
 
 def admit(limit: int = BATCH, *, using: str | None = None) -> dict[str, int]:
