@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -121,11 +122,22 @@ def insist(service: str, write: Callable[[], T]) -> T:
 
 
 class Loop(threading.Thread):
-    """A daemon thread that calls *round* until stopped, resting the seconds each call returns."""
+    """A daemon thread that calls *round* until stopped, resting the seconds each call returns.
 
-    def __init__(self, name: str, round: Callable[[], float], *, cap: float = 5.0) -> None:  # noqa: A002 - the word for it
+    What it does with the database is done inside of what *guard* returns.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        round: Callable[[], float],  # noqa: A002 - the word for it
+        *,
+        cap: float = 5.0,
+        guard: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         super().__init__(name=f"celeriac-{name}", daemon=True)
         self._round = round
+        self._guard = guard
         self._wake = threading.Event()
         self._stopping = False
         self._backoff = Backoff(f"celeriac {name}", cap=cap)
@@ -134,17 +146,22 @@ class Loop(threading.Thread):
         rest = 0.0
         while not self._stopping:
             try:
-                rest = self._round()
+                with self._guard():
+                    rest = self._round()
                 self._backoff.recovered()
                 if not self._stopping:
                     self.pause(rest)
             except Exception as error:
-                connections.close_all()
+                self._close()
                 self.failed()
                 if not is_outage(error):
                     logger.exception("%s failed; it goes on", self.name)
                 self.pause(self._backoff.failed(error) if is_outage(error) else 1.0)
-        connections.close_all()
+        self._close()
+
+    def _close(self) -> None:
+        with self._guard():
+            connections.close_all()
 
     def pause(self, seconds: float) -> None:
         """Rest for *seconds*, or until `wake()`."""

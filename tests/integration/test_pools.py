@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from celery import chord
@@ -113,6 +114,27 @@ def test_a_job_whose_process_was_killed_from_outside_runs_again(celery_worker_pr
     assert result.get(timeout=15) == "held"
     row = job(result)
     assert (row.state, row.attempt, row.losses) == ("succeeded", 1, 1)
+
+
+def test_a_pool_whose_idle_processes_are_killed_goes_on(celery_worker_process):
+    """One of them holds the lock of the pipe that work comes by, and must not take it along."""
+    worker = celery_worker_process("tests.shop.celery", "-c", "2")
+    noop.delay().get(timeout=10)
+    idle = [int(line) for line in _children(worker.pid)]
+    assert len(idle) == 2
+    for child in idle:
+        os.kill(child, signal.SIGKILL)
+    wait_until(lambda: len(set(_children(worker.pid)) - set(map(str, idle))) == 2)
+    assert [noop.delay(n).get(timeout=10) for n in range(4)] == [0, 1, 2, 3]
+
+
+def _children(parent: int) -> list[str]:
+    return Path(f"/proc/{parent}/task/{parent}/children").read_text().split() + [
+        child
+        for task in Path(f"/proc/{parent}/task").iterdir()
+        if task.name != str(parent)
+        for child in (task / "children").read_text().split()
+    ]
 
 
 def test_two_workers_of_one_name_are_told_and_share_the_line(celery_worker_process):

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -31,6 +31,7 @@ __all__ = [
     "poll_seconds",
     "require_tables",
     "statement",
+    "unforked",
     "writing",
 ]
 
@@ -175,21 +176,27 @@ def writing(using: str | None = None) -> Iterator[str]:
         with transaction.atomic(using=alias):
             yield alias
         return
-    with _unforked if _forks else nullcontext(), transaction.atomic(using=alias):
+    with unforked(using), transaction.atomic(using=alias):
         if len(connection.savepoint_ids) == 0:
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE celeriac_queue SET paused = paused WHERE 0")
         yield alias
 
 
-#: Held while a thread of a worker's main process writes to SQLite. A pool process forked in that moment would inherit
-#: SQLite's record of who in the process holds the file's lock, and wait for ever for a thread that it does not have.
+#: Held while a thread of a worker's main process is inside of SQLite, reading too. A pool process forked in that moment
+#: would inherit SQLite's mutexes and its record of who in the process holds the file's lock, and wait for ever for a
+#: thread that it does not have.
 _unforked = threading.RLock()
 _forks = False
 
 
+def unforked(using: str | None = None) -> AbstractContextManager[object]:
+    """Keep forks of this process away while a thread of it is inside of SQLite; other databases do not mind."""
+    return _unforked if _forks and connection_of(using).vendor == "sqlite" else nullcontext()
+
+
 def expect_forks() -> None:
-    """Keep writes to SQLite and forks of this process apart, from now on."""
+    """Keep what threads of this process do in SQLite (see `unforked`) and its forks apart, from now on."""
     global _forks
     if not _forks:
         _forks = True

@@ -12,7 +12,7 @@ from django.db import connections
 
 from celeriac.conf import settings
 from celeriac.ledger import bell
-from celeriac.ledger.database import can_notify, connection_of, poll_seconds
+from celeriac.ledger.database import can_notify, connection_of, poll_seconds, unforked
 from celeriac.ledger.doorbell import Ear
 from celeriac.ledger.queries import cancels_of, held_by
 from celeriac.ledger.rows import ClaimedJob, Return
@@ -70,7 +70,8 @@ class Claimer(threading.Thread):
                 self._round()
                 self._backoff.recovered()
             except Exception as error:
-                connections.close_all()
+                with unforked():
+                    connections.close_all()
                 self._listening = False
                 self._doubtful = True
                 if is_outage(error):
@@ -79,7 +80,8 @@ class Claimer(threading.Thread):
                     logger.exception("celeriac worker: a round failed; it goes on")
                     self.listener.wait(1.0)
         self.listener.close()
-        connections.close_all()
+        with unforked():
+            connections.close_all()
 
     def _owes_nothing(self) -> bool:
         return not (self.dispatcher.claims or self.dispatcher.fallen or self.dispatcher.to_release)
@@ -127,7 +129,9 @@ class Claimer(threading.Thread):
         free = self.dispatcher.free
         wanted = self.pace.capacity(free)
         self.dispatcher.claimed = now()
-        jobs = claim(self.id, queue, wanted)
+        # Not around the dispatch: the pool may make that wait for a process that is yet to be forked.
+        with unforked():
+            jobs = claim(self.id, queue, wanted)
         if len(jobs) == wanted:
             self._hot[queue] = None  # there is probably more; the other queues have their turn first
         if jobs:
@@ -189,7 +193,8 @@ class Claimer(threading.Thread):
         """
         if not self.dispatcher.claims:
             return
-        before, self._asked = self._asked, dict(cancels_of(self.id))
+        with unforked():
+            before, self._asked = self._asked, dict(cancels_of(self.id))
         for id_, how in self._asked.items():
             self.dispatcher.cancel(id_)
             if how in {"ask", before.get(id_)}:
@@ -217,7 +222,9 @@ class Claimer(threading.Thread):
         """
         claims: list[InFlight | Fallen] = [*self.dispatcher.claims, *self.dispatcher.fallen]
         known = {job.id for claim_ in claims for job in claim_.jobs}
-        strays = {(job.id, job.claim_no): job for job in held_by(self.id) if job.id not in known}
+        with unforked():
+            held = held_by(self.id)
+        strays = {(job.id, job.claim_no): job for job in held if job.id not in known}
         before, self._strays = self._strays, set(strays)
         bell.ring_ready(release([job for key, job in strays.items() if at_once or key in before]))
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from celeriac.conf import settings
 from celeriac.ledger import bell
-from celeriac.ledger.database import alias_of, can_notify, connection_of
+from celeriac.ledger.database import alias_of, can_notify, connection_of, unforked
 from celeriac.ledger.models import Worker
 from celeriac.ledger.rows import Present
 from celeriac.ledger.verbs import leave, renew
@@ -45,7 +45,7 @@ class Presence(Loop):
     ) -> None:
         self.heartbeat = settings().HEARTBEAT_SECONDS
         # An outage must not be slept through: who is not back within a heartbeat is taken for dead.
-        super().__init__("presence", self.renew, cap=self.heartbeat / 2)
+        super().__init__("presence", self.renew, cap=self.heartbeat / 2, guard=unforked)
         self.worker = worker
         self.id = id_
         self.board = board

@@ -4,8 +4,10 @@ import logging
 from typing import Any
 
 from celery.apps.worker import Worker as CeleryWorker
+from celery.concurrency import get_implementation
 
 from celeriac.worker import turns
+from celeriac.worker.prefork import ours
 
 __all__ = ["Worker"]
 
@@ -14,6 +16,8 @@ logger = logging.getLogger("celeriac")
 
 class Worker(CeleryWorker):
     """Celery's worker, with a pool that may be given work from any thread."""
+
+    pool_cls: Any
 
     def should_use_eventloop(self) -> bool:
         """Return False: with the hub, only the consumer's thread may dispatch, and it waits for the broker."""
@@ -45,7 +49,8 @@ class Worker(CeleryWorker):
             )
 
     def setup_defaults(self, *args: Any, **kwargs: Any) -> None:
-        """Leave gossip and mingle out where no other worker can be heard."""
+        """Leave gossip and mingle out where no other worker can be heard; take our own prefork pool."""
         if self._brokerless:
             kwargs.update(without_gossip=True, without_mingle=True)
         super().setup_defaults(*args, **kwargs)
+        self.pool_cls = ours(get_implementation(self.pool_cls))

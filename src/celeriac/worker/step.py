@@ -9,7 +9,7 @@ from celery import bootsteps, signals
 from celeriac.api.atomic import require_one_database
 from celeriac.conf import settings
 from celeriac.errors import ConfigurationError
-from celeriac.ledger.database import alias_of, connection_of, expect_forks, require_tables
+from celeriac.ledger.database import alias_of, connection_of, expect_forks, require_tables, unforked
 from celeriac.ledger.rows import Sighting
 from celeriac.ledger.verbs import Rescued
 from celeriac.loops import Loop, is_outage
@@ -76,7 +76,7 @@ class LedgerStep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """Begin to claim."""
         tasks = worker.app.tasks
-        upkeep = Loop("upkeep", stager(tasks.keys, self._leads, expiry(tasks)))
+        upkeep = Loop("upkeep", stager(tasks.keys, self._leads, expiry(tasks)), guard=unforked)
         claimer = self.claimer = Claimer(worker, self.id, self.board, on_scheduled=upkeep.wake)
         deadlines = Deadlines(claimer.dispatcher)
         self.drain = Drain(claimer)
@@ -87,9 +87,10 @@ class LedgerStep(bootsteps.StartStopStep):
                 claimer.look_for_cancels()
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
-        rescue = Loop("rescue", rescuer(self._leads, board.now, self._steady, judge_orphans, partial(_tell, worker)))
+        rescues = rescuer(self._leads, board.now, self._steady, judge_orphans, partial(_tell, worker))
+        rescue = Loop("rescue", rescues, guard=unforked)
         rounds = (announcer(self._leads, tellers(tasks)), replayer(self._leads), pruner(self._leads))
-        chores = Loop("chores", together(board.now, *rounds))
+        chores = Loop("chores", together(board.now, *rounds), guard=unforked)
 
         def elected() -> None:
             upkeep.wake()
