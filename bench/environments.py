@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -35,10 +36,18 @@ def python_for(name: str) -> str:
     if stamp.exists() and stamp.read_text() == digest:
         return python
     shutil.rmtree(home, ignore_errors=True)
-    _run("venv", "--quiet", "--python", system.python, str(home))
+    _run("venv", "--quiet", "--python", interpreter(system.python), str(home))
     _run("pip", "install", "--quiet", "--python", python, "-r", str(lock))
     stamp.write_text(digest)
     return python
+
+
+def interpreter(wanted: str) -> str:
+    """Return what uv is told to use: pyenv's own, where a shim that fails would be found first."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" == wanted:
+        return sys.executable
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    return next((str(found) for found in versions.glob(f"{wanted}.*/bin/python{wanted}")), wanted)
 
 
 def _run(*arguments: str) -> None:
@@ -60,6 +69,7 @@ def make_locks() -> None:
             wanted.setdefault(system.lock, (system.python, "\n".join(system.requirements)))
     for lock, (python, requirements) in wanted.items():
         command = [uv(), "pip", "compile", "--quiet", "--universal", "--python-version", python, "--upgrade"]
+        command += ["--python", interpreter(python)]
         command += ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "-"]
         command += ["--custom-compile-command", "make bench-lock", "--output-file", str(LOCKS / f"{lock}.txt")]
         done = subprocess.run(command, input=requirements, capture_output=True, text=True, check=False)

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 BENCH = Path(__file__).resolve().parent.parent
@@ -38,6 +39,12 @@ ORDER = (
     "taskiq",
     "procrastinate",
     "celeriac_sqlite",
+    "django_q2",
+    "pgqueuer",
+    "django_tasks",
+    "chancy",
+    "dbos",
+    "oban",
 )
 
 
@@ -111,6 +118,12 @@ class System:
 
     #: Tables of PostgreSQL that have the jobs.
     tables: tuple[str, ...] = ()
+    #: Counts the jobs whose end PostgreSQL has no record of, of {count}; empty where nothing is recorded there.
+    unfinished = ""
+
+    def left(self, count: int, connection: Any) -> int | None:
+        """Return how many of *count* jobs have no recorded end; None if the system records none one could count."""
+        return connection.execute(self.unfinished.format(count=count)).fetchone()[0] if self.unfinished else None
 
     def clear(self) -> None:
         """Forget all jobs; no worker runs."""

@@ -28,6 +28,7 @@ class Celeriac(System):
     pace = 10_000
     apps = ("celeriac",)
     tables = ("celeriac_job",)
+    unfinished = "SELECT count(*) FROM celeriac_job WHERE finished_at IS NULL"
 
     def version(self) -> str:
         git = ["git", "-C", str(BENCH), "describe", "--always", "--dirty"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from systems import IN_STAND
 from systems.celeriac_postgres import Celeriac
@@ -21,6 +22,12 @@ class OnSqlite(Celeriac):
     def databases(self, postgres: dict[str, object], home: Path) -> dict[str, object]:
         sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(home / "jobs.sqlite3")}
         return {"default": sqlite, "shop": postgres}
+
+    def left(self, count: int, connection: Any) -> int:
+        del count, connection
+        from celeriac.models import Job
+
+        return Job.objects.filter(finished_at__isnull=True).count()
 
     def clear(self) -> None:
         from celeriac.models import Job

@@ -30,6 +30,7 @@ class CeleryProduction(System):
     has_bulk = False
     apps = ("django_celery_results",)
     tables = ("django_celery_results_taskresult",)
+    unfinished = "SELECT {count} - count(*) FROM django_celery_results_taskresult WHERE status = 'SUCCESS'"
 
     def setup(self) -> None:
         migrate()

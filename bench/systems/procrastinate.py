@@ -22,6 +22,7 @@ class Procrastinate(System):
     lock = "procrastinate"
     pace = 300
     tables = ("procrastinate_jobs",)
+    unfinished = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
 
     def setup(self) -> None:
         app.open()
