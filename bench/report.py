@@ -73,26 +73,26 @@ class Record:
 
 
 def shown(values: list[float]) -> str:
-    """Return the median, and how far the rounds lie apart."""
-    middle = statistics.median(values)
-    text = f"{middle:,.0f}" if abs(middle) >= 100 or middle == int(middle) else f"{middle:,.2f}"
-    if len(values) > 1 and middle and max(values) != min(values):
-        text += f" ±{100 * (max(values) - min(values)) / 2 / abs(middle):.0f}%"
-    return text
+    """Return the median, and the lowest and the highest of the rounds."""
+    text = number(statistics.median(values))
+    return f"{text} ({number(min(values))}-{number(max(values))})" if min(values) != max(values) else text
+
+
+def number(value: float) -> str:
+    digits = 0 if value == int(value) or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
 def table(record: Record) -> str:
     """Return one table a measure, then what each system promises, then what was not run and why."""
     load_ = f"load {min(record.load):.1f}-{max(record.load):.1f}"
     head = f"{record.started}, {record.seconds} s, {os.cpu_count()} cores, {load_}"
-    lines = [f"{head}; median of the rounds, ± half their spread"]
+    lines = [f"{head}; median of the rounds (lowest-highest)"]
     for measure in MEASURES:
-        figures = import_module(f"measures.{measure}").FIGURES if measure != "limits" else None
+        figures = import_module(f"measures.{measure}").FIGURES
         names = [name for name in ORDER if record.values.get(name, {}).get(measure)]
         if not names:
             continue
-        if figures is None:
-            figures = dict.fromkeys(record.values["bare"]["limits"], "")
         rows = [["", *(f"{figure} {unit}".strip() for figure, unit in figures.items())]]
         for name in names:
             values = record.values[name][measure]

@@ -79,11 +79,11 @@ class Stand:
         return f"ended with {codes}" if self.has_ended() else "is alive"
 
     def stop_worker(self) -> None:
-        # A worker that waits for a job's end on SIGTERM has none to wait for, or is over its time.
+        # A second to say goodbye: all that is measured has been, and what a kill leaves behind goes as well.
         for worker in self.workers:
             worker.send_signal(signal.SIGTERM)
         for worker in self.workers:
-            end_group(worker, grace=3)
+            end_group(worker, grace=1)
         for guard in self.guards:
             guard.release()
         self.workers, self.guards = [], []

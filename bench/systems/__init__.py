@@ -116,6 +116,8 @@ class System:
         """Return a transaction that `enqueue_one` takes part in, if there is such a thing."""
         return None
 
+    #: Whether a call is an INSERT into PostgreSQL; then a bare one is measured beside it.
+    inserts = False
     #: Tables of PostgreSQL that have the jobs.
     tables: tuple[str, ...] = ()
     #: Counts the jobs whose end PostgreSQL has no record of, of {count}; empty where nothing is recorded there.

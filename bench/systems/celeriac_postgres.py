@@ -27,6 +27,7 @@ class Celeriac(System):
     lock = "celeriac"
     pace = 10_000
     apps = ("celeriac",)
+    inserts = True
     tables = ("celeriac_job",)
     unfinished = "SELECT count(*) FROM celeriac_job WHERE finished_at IS NULL"
 

@@ -17,6 +17,7 @@ class OnSqlite(Celeriac):
     guarantees = "a committed row in a file, in the caller's transaction; one host; result kept"
     pace = 2_000
     shop = "shop"
+    inserts = False
     tables = ()
 
     def databases(self, postgres: dict[str, object], home: Path) -> dict[str, object]:

@@ -22,6 +22,7 @@ class OnChancy(System):
     requirements = ("chancy[cli]", "Django", "psycopg[binary]")
     lock = "chancy"
     pace = 500
+    inserts = True
     tables = ("chancy_jobs",)
     unfinished = "SELECT count(*) FROM chancy_jobs WHERE state IN ('pending', 'running', 'retrying')"
 

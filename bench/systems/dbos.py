@@ -33,6 +33,7 @@ class Dbos(System):
     lock = "dbos"
     pace = 300
     has_bulk = False
+    inserts = True
     tables = ("dbos.workflow_status",)
     unfinished = "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')"
 

@@ -40,6 +40,7 @@ class DjangoTasks(System):
     pace = 150
     has_bulk = False
     apps = ("django_tasks_db",)
+    inserts = True
     tables = ("django_tasks_database_dbtaskresult",)
     unfinished = "SELECT count(*) FROM django_tasks_database_dbtaskresult WHERE finished_at IS NULL"
 

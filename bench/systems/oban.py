@@ -36,6 +36,7 @@ class OnOban(System):
     lock = "oban"
     python = "3.12"
     pace = 500
+    inserts = True
     tables = ("oban_jobs",)
     unfinished = "SELECT count(*) FROM oban_jobs WHERE state <> 'completed'"
 

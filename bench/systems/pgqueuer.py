@@ -48,6 +48,7 @@ class PgQueuer(System):
     requirements = ("pgqueuer[asyncpg]", "typer<0.25", "Django", "psycopg[binary]")
     lock = "pgqueuer"
     pace = 1_000
+    inserts = True
     tables = ("pgqueuer", "pgqueuer_log")
     unfinished = "SELECT count(*) FROM pgqueuer"
 

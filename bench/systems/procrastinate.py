@@ -21,6 +21,7 @@ class Procrastinate(System):
     requirements = ("procrastinate", "Django", "psycopg[binary]")
     lock = "procrastinate"
     pace = 300
+    inserts = True
     tables = ("procrastinate_jobs",)
     unfinished = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
 

@@ -1,10 +1,15 @@
-"""RQ over Valkey: two workers, each of which forks for each job, as is its default."""
+"""RQ over Valkey: two workers, each of which forks for each job, as is its default.
+
+This file is their program too: it loads Django before RQ forks, as django-rq does and RQ's documentation advises.
+Otherwise each realistic job would load it anew.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
-from systems import IN_STAND, VALKEY, System, program
+from systems import IN_STAND, VALKEY, System, django_setup
 
 if IN_STAND:
     import bodies
@@ -23,7 +28,7 @@ class Rq(System):
     pace = 150
 
     def worker_commands(self, processes: int) -> list[list[str]]:
-        return [[program("rq"), "worker", "--url", VALKEY, "--quiet"] for _ in range(processes)]
+        return [[sys.executable, "-m", "systems.rq", "worker", "--url", VALKEY, "--quiet"] for _ in range(processes)]
 
     def enqueue_one(self, body: str, number: int) -> None:
         queue.enqueue(bodies.BODIES[body], number)
@@ -33,3 +38,13 @@ class Rq(System):
 
 
 SYSTEM = Rq()
+
+if __name__ == "__main__":
+    django_setup()
+    import shop.models  # noqa: F401
+    from django.db import connections
+    from rq.cli import main
+
+    connections.all()  # loads the driver; connects nowhere
+
+    main()
