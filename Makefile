@@ -8,13 +8,13 @@ STAMP := .venv/.stamp
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --all-extras pyproject.toml requirements/dev.in
 
-.PHONY: help venv test lint format demo outage chaos bench-engine lock upgrade clean
+.PHONY: help venv test lint format demo outage chaos bench bench-lock bench-engine lock upgrade clean
 .DEFAULT_GOAL := help
 # A half-made .venv must not count as made.
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make venv | test | lint | format | demo | outage | chaos | bench-engine | lock | upgrade | clean"
+	@echo "make venv | test | lint | format | demo | outage | chaos | bench | bench-engine | lock | upgrade | clean"
 
 venv: $(STAMP)
 
@@ -49,6 +49,12 @@ outage: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos
 
+bench: $(STAMP)
+	$(BIN)/python bench/run.py
+
+bench-lock: $(STAMP)
+	cd bench && ../$(BIN)/python environments.py
+
 bench-engine: $(STAMP)
 	$(BIN)/python bench/engine.py
 
@@ -59,5 +65,5 @@ upgrade: | $(BIN)/python
 	$(LOCK) --upgrade --output-file requirements/dev.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist build
+	rm -rf .venv .bench-venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,72 @@
+"""What is measured, how often, and how long it should take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from systems import ORDER, System, load
+
+MEASURES = ("limits", "latency", "memory", "enqueue", "drain", "realistic")
+
+#: Sizes of each measure; seconds where the name says so.
+QUICK = {"latency_samples": 30, "idle_seconds": 1.0, "enqueue_seconds": 0.3, "drain_seconds": 1.2}
+FULL = {"latency_samples": 200, "idle_seconds": 5.0, "enqueue_seconds": 1.5, "drain_seconds": 5.0}
+
+#: How many of `ORDER` a quick run takes unless it is told which: its three minutes are for the best known.
+QUICK_SYSTEMS = 9
+ROUNDS = {True: 1, False: 3}
+
+#: Seconds for a worker to start and end, and for a stand to be set up and left, on two cores.
+START, SETUP = 2.5, 2.5
+
+
+class Step(NamedTuple):
+    round: int
+    system: str
+    plan: dict[str, object]
+    seconds: float  # as expected
+    limit: float  # when it is ended
+
+
+def chosen(text: str | None, known: Iterable[str]) -> list[str]:
+    """Return what a list with commas names, or all; a name's beginning stands for all that begin so."""
+    known = list(known)
+    if not text:
+        return known
+    found = [name for name in known if any(name.startswith(part.strip()) for part in text.split(","))]
+    if not found:
+        raise SystemExit(f"none of {text}; there are {', '.join(known)}")
+    return found
+
+
+def expected(system: System, plan: dict[str, object]) -> float:
+    """Return the seconds of one step. A backlog takes as long to make as to drain, at the worst we have seen."""
+    drain = START + 2 * float(plan["drain_seconds"])
+    seconds = {
+        "limits": 4 * float(plan["enqueue_seconds"]) + 2 * float(plan["drain_seconds"]),
+        "latency": START + 0.05 * float(plan["latency_samples"]) + 0.5,
+        "memory": float(plan["idle_seconds"]) + 0.5,
+        "enqueue": 3.5 * float(plan["enqueue_seconds"]),
+        "drain": drain,
+        "realistic": drain,
+    }
+    return SETUP + sum(seconds[measure] for measure in plan["measures"] if measure in system.measures)
+
+
+def steps(*, quick: bool, systems: str | None, measures: str | None, rounds: int | None = None) -> list[Step]:
+    """Return all steps in their order: A B C … A B C, so that what disturbs the machine disturbs all."""
+    names = chosen(systems, ORDER)
+    if quick and not systems:
+        names = names[:QUICK_SYSTEMS]
+    wanted = chosen(measures, MEASURES)
+    found = []
+    for number in range(rounds or ROUNDS[quick]):
+        for name in names:
+            system = load(name)
+            plan: dict[str, object] = dict(QUICK if quick else FULL)
+            plan["measures"] = [measure for measure in wanted if measure in system.measures]
+            if plan["measures"]:
+                seconds = expected(system, plan)
+                found.append(Step(number, name, plan, seconds, 3 * seconds + 30))
+    return found

@@ -1,0 +1,148 @@
+"""What was measured: kept, written as JSON, shown as tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections import defaultdict
+from importlib import import_module
+from pathlib import Path
+
+import plot
+from plan import MEASURES
+from systems import BENCH, ORDER, load
+
+
+class Record:
+    """The figures of all rounds: `values[system][measure][figure]` is a list with one value a round."""
+
+    def __init__(self, *, quick: bool) -> None:
+        self.quick = quick
+        self.seconds = 0
+        self.started = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+        self.load = [os.getloadavg()[0]]
+        self.versions: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.values: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+        self.failures: dict = defaultdict(dict)
+
+    def refuse(self, system: str, reason: str) -> None:
+        self.refused[system] = reason
+
+    def add(self, system: str, number: int, told: list[dict]) -> None:
+        self.load.append(os.getloadavg()[0])
+        for each in told:
+            if each["measure"] == "version":
+                self.versions[system] = each["figures"]
+            elif "error" in each:
+                self.failures[system][each["measure"]] = f"round {number + 1}: {each['error']}"
+            else:
+                for figure, value in each["figures"].items():
+                    self.values[system][each["measure"]][figure].append(value)
+
+    def median(self, system: str, measure: str, figure: str) -> float | None:
+        values = self.values.get(system, {}).get(measure, {}).get(figure)
+        return statistics.median(values) if values else None
+
+    def save(self, path: Path) -> None:
+        git = ["git", "-C", str(BENCH), "describe", "--always", "--dirty"]
+        known = {
+            "started": self.started,
+            "seconds": self.seconds,
+            "quick": self.quick,
+            "commit": subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip(),
+            "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+            "load": [round(load_, 2) for load_ in self.load],
+            "systems": {
+                name: {
+                    "title": load(name).title,
+                    "version": self.versions.get(name),
+                    "guarantees": load(name).guarantees,
+                    "measures": self.values.get(name, {}),
+                    "not run": self.refused.get(name) or self.failures.get(name, {}),
+                }
+                for name in ORDER
+                if name in self.values or name in self.refused or name in self.failures
+            },
+        }
+        path.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def shown(values: list[float]) -> str:
+    """Return the median, and the lowest and the highest of the rounds."""
+    text = number(statistics.median(values))
+    return f"{text} ({number(min(values))}-{number(max(values))})" if min(values) != max(values) else text
+
+
+def number(value: float) -> str:
+    digits = 0 if value == int(value) or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def table(record: Record) -> str:
+    """Return one table a measure, then what each system promises, then what was not run and why."""
+    load_ = f"load {min(record.load):.1f}-{max(record.load):.1f}"
+    head = f"{record.started}, {record.seconds} s, {os.cpu_count()} cores, {load_}"
+    lines = [f"{head}; median of the rounds (lowest-highest)"]
+    for measure in MEASURES:
+        figures = import_module(f"measures.{measure}").FIGURES
+        names = [name for name in ORDER if record.values.get(name, {}).get(measure)]
+        if not names:
+            continue
+        rows = [["", *(f"{figure} {unit}".strip() for figure, unit in figures.items())]]
+        for name in names:
+            values = record.values[name][measure]
+            rows.append([load(name).title, *(shown(values[f]) if f in values else "-" for f in figures)])
+        lines += ["", measure, *aligned(rows)]
+    lines += ["", "promises"]
+    for name in ORDER:
+        if name in record.versions:
+            lines.append(f"  {load(name).title} ({record.versions[name]}): {load(name).guarantees}")
+    lines += ["", "not run", *(f"  {line}" for line in gaps(record))]
+    return "\n".join(lines)
+
+
+def gaps(record: Record) -> list[str]:
+    """Return what is missing and why: nothing is hidden."""
+    lines = []
+    for name in ORDER:
+        title = load(name).title
+        if name in record.refused:
+            lines.append(f"{title}: {record.refused[name]}")
+        elif name in record.failures:
+            lines += [f"{title}, {measure}: {reason}" for measure, reason in record.failures[name].items()]
+        elif name not in record.values:
+            lines.append(f"{title}: not chosen")
+    return lines or ["nothing"]
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for name, *cells in rows:
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  " + "  ".join([name.ljust(widths[0]), *padded]))
+    return lines
+
+
+def plots(record: Record, folder: Path) -> list[Path]:
+    """Write a bar chart each for what most ask about, and return where."""
+    wanted = {
+        "drain": ("drain", "rate", "no-op jobs a second, two worker processes"),
+        "realistic": ("realistic", "rate", "jobs a second that get and update a row, two worker processes"),
+        "latency": ("latency", "p50", "ms from the call to the body, idle worker, median"),
+        "memory": ("memory", "memory", "MB of an idle worker with two processes (PSS)"),
+    }
+    paths = []
+    for name, (measure, figure, title) in wanted.items():
+        bars = [(load(system).title, record.median(system, measure, figure)) for system in ORDER]
+        found = [(label, value) for label, value in bars if value is not None]
+        if found:
+            path = folder / f"bench-{name}.svg"
+            path.write_text(plot.bars(title, found))
+            paths.append(path)
+    return paths

@@ -1,0 +1,64 @@
+"""Celeriac over PostgreSQL, no broker: all settings at their defaults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+from systems import BENCH, IN_STAND, System, django_setup, migrate
+
+if IN_STAND:
+    django_setup()
+    import bodies
+
+    from celeriac import Celery
+
+    app = Celery("bench")
+    TASKS = {name: app.task(name=f"bench.{name}")(body) for name, body in bodies.BODIES.items()}
+
+
+class Celeriac(System):
+    title = "Celeriac, PostgreSQL"
+    guarantees = "a committed row, in the caller's transaction; survives worker, broker and host; result kept"
+    distribution = "celery"
+    requirements = ("Django", "celery>=5.6,<6", "psycopg[binary]")
+    lock = "celeriac"
+    pace = 10_000
+    apps = ("celeriac",)
+    inserts = True
+    tables = ("celeriac_job",)
+    unfinished = "SELECT count(*) FROM celeriac_job WHERE finished_at IS NULL"
+
+    def version(self) -> str:
+        git = ["git", "-C", str(BENCH), "describe", "--always", "--dirty"]
+        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+        return f"{commit or '?'} on Celery {super().version()}"
+
+    def setup(self) -> None:
+        migrate()
+
+    def worker_commands(self, processes: int) -> list[list[str]]:
+        command = [sys.executable, "-m", "celery", "-A", f"{type(self).__module__}:app", "worker"]
+        return [[*command, "-c", str(processes), "-l", "WARNING"]]
+
+    def enqueue_one(self, body: str, number: int) -> None:
+        TASKS[body].delay(number)
+
+    def enqueue_many(self, body: str, numbers: Iterable[int]) -> None:
+        task = TASKS[body]
+        app.enqueue_many(task.s(number) for number in numbers)
+
+    def atomic(self) -> AbstractContextManager[object]:
+        from django.db import transaction
+
+        return transaction.atomic()
+
+    def close(self) -> None:
+        from celeriac.ledger import bell
+
+        bell.close()
+
+
+SYSTEM = Celeriac()
