@@ -125,8 +125,9 @@ def explain(look: Callable[[], Any]) -> None:
     from django.db import connection
 
     def wrapper(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
-        with connection.cursor() as cursor:
-            execute("EXPLAIN (ANALYZE, BUFFERS) " + sql, params, many, {**context, "cursor": cursor})
+        # A cursor of the driver's: what a wrapper is given is bound to the cursor that is at it.
+        with connection.connection.cursor() as cursor:
+            cursor.execute("EXPLAIN (ANALYZE, BUFFERS) " + sql, params)
             print("\n".join("      " + row[0] for row in cursor.fetchall()))
         return execute(sql, params, many, context)
 
