@@ -10,6 +10,7 @@ from django.db import connections
 from django.db.models import F
 
 from celeriac.ledger import overview
+from celeriac.ledger.names import names
 from celeriac.ledger.overview import Count
 from celeriac.ledger.states import State
 from tests.ledger_helpers import WORKER, a_present, an_id
@@ -75,7 +76,7 @@ def test_the_names_come_out_of_the_index(ledger):
         cursor.execute(MANY)
         cursor.execute("ANALYZE celeriac_job")
     rows = ledger.jobs.filter(state=State.READY)
-    assert list(overview.names("queue", rows)) == [f"q{n}" for n in range(4)]
+    assert names("queue", state=State.READY, using=ledger.alias) == [f"q{n}" for n in range(4)]
     assert "celeriac_job_claim" in rows.filter(queue__gt="q1").order_by("queue").values_list("queue")[:1].explain()
 
 

@@ -15,18 +15,16 @@ from django.db.models import QuerySet
 from celeriac.ledger.database import alias_of, clock
 from celeriac.ledger.dead import CAP
 from celeriac.ledger.models import Job
+from celeriac.ledger.names import INDEXED, names
 from celeriac.ledger.states import State
 
-__all__ = ["SHOWN", "Count", "Standing", "names", "running_by_worker", "standings"]
+__all__ = ["SHOWN", "Count", "Standing", "running_by_worker", "standings"]
 
 #: The states that are counted; succeeded and cancelled jobs have no index, and are history.
 SHOWN = (State.READY, State.RUNNING, State.SCHEDULED, State.WAITING, State.DEAD)
 
 #: Of more names than these the rest is not looked for.
 MOST_NAMES = 500
-
-#: The states whose index begins with the column, after what the index is partial to.
-_INDEXED = {"queue": {State.READY, State.DEAD}, "task": {State.WAITING, State.DEAD}}
 
 
 class Count(NamedTuple):
@@ -52,17 +50,6 @@ class Standing(NamedTuple):
         return self.counts.get(state, Count())
 
 
-def names(column: str, rows: QuerySet[Job]) -> Iterator[str]:
-    """Yield what *column* says in *rows*, in order: a look into the index for each, however many rows have it."""
-    rows = rows.order_by(column)
-    name = rows.values_list(column, flat=True).first()
-    for _ in range(MOST_NAMES):
-        if name is None:
-            return
-        yield name
-        name = rows.filter(**{f"{column}__gt": name}).values_list(column, flat=True).first()
-
-
 def standings(column: str = "queue", cap: int = CAP, *, using: str | None = None) -> list[Standing]:
     """Return how the jobs of each queue (*column* "queue") or task ("task") stand, by name."""
     jobs = Job.objects.using(alias_of(using))
@@ -70,7 +57,7 @@ def standings(column: str = "queue", cap: int = CAP, *, using: str | None = None
     counts: dict[str, dict[State, Count]] = {}
     for state in SHOWN:
         rows = jobs.filter(state=state)
-        for name, count in _counted(column, state, rows, cap):
+        for name, count in _counted(column, state, rows, cap, using):
             counts.setdefault(name, {})[state] = count
     found = []
     for name in sorted(counts):
@@ -82,9 +69,11 @@ def standings(column: str = "queue", cap: int = CAP, *, using: str | None = None
     return found
 
 
-def _counted(column: str, state: State, rows: QuerySet[Job], cap: int) -> Iterator[tuple[str, Count]]:
-    if state in _INDEXED[column]:
-        for name in names(column, rows):
+def _counted(
+    column: str, state: State, rows: QuerySet[Job], cap: int, using: str | None
+) -> Iterator[tuple[str, Count]]:
+    if column in INDEXED.get(state, ()):
+        for name in names(column, MOST_NAMES, state=state, using=using):
             yield name, _capped(rows.filter(**{column: name}), cap)
         return
     seen = Counter(rows.values_list(column, flat=True)[:cap])

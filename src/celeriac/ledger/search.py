@@ -9,11 +9,12 @@ from uuid import UUID
 
 from django.db.models import BooleanField, F, Func, Q, TextField, Value
 
-from celeriac.ledger.database import alias_of, execute, is_postgresql
+from celeriac.ledger.database import alias_of, is_postgresql
 from celeriac.ledger.models import Job
+from celeriac.ledger.names import MOST, names
 from celeriac.ledger.states import State
 
-__all__ = ["dead_tasks", "search"]
+__all__ = ["search"]
 
 #: Words that so many have are found soonest by going through the dead, those that fewer have by their index. The
 #: planner cannot tell: for a word it knows nothing of, it went through a million rows (2 s) to find one.
@@ -42,7 +43,7 @@ def search(text: str, *, dead: bool, rare: int = RARE, using: str | None = None)
     found = _has_id(text)
     if not (is_postgresql(using) and dead):
         return found | Q(task__icontains=text) | Q(args__icontains=text) | Q(kwargs__icontains=text)
-    found |= Q(task__in=[name for name in dead_tasks(using) if text.lower() in name.lower()])
+    found |= Q(task__in=[name for name in names("task", MOST, using=using) if text.lower() in name.lower()])
     words = Q(_Matches(_Words(), Value(text, TextField())))
     rows = Job.objects.using(alias_of(using)).filter(words, state=State.DEAD)
     ids = list(rows.values_list("id", flat=True)[:rare])
@@ -54,8 +55,3 @@ def _has_id(text: str) -> Q:
         return Q(id=UUID(text))
     except ValueError:
         return Q()
-
-
-def dead_tasks(using: str | None = None) -> list[str]:
-    """Return the names of the tasks that have dead jobs, from the index alone. PostgreSQL only."""
-    return [name for (name,) in execute("dead_tasks", {}, using)]
