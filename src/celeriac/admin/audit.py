@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from celeriac.admin.base import ReadOnly, by, require_operate
+from celeriac.admin.base import ReadOnly, WithPages, by, require_operate
 from celeriac.admin.job_page import differences
 from celeriac.api import operate
 from celeriac.ledger.audit import Action, Change
@@ -46,7 +46,7 @@ class VerbFilter(_Of):
     title, parameter_name, values = "verb", "verb", tuple(VERBS)
 
 
-class ActionAdmin(ReadOnly):
+class ActionAdmin(WithPages):
     """What operators asked for, the latest first, and how far each has come."""
 
     list_display = ("what", "actor", "selected", "reason_given", "progress", "asked")
@@ -79,17 +79,8 @@ class ActionAdmin(ReadOnly):
         stop = path("<uuid:id_>/stop/", self.admin_site.admin_view(self.stop_view), name="celeriac_action_stop")
         return [stop, *super().get_urls()]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def show(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show one action, how far it is, and the latest of what it changed."""
-        self.require_view(request)
-        if request.method not in {"GET", "HEAD"}:
-            return HttpResponseNotAllowed(["GET", "HEAD"])
         action = self._get(request, object_id)
         changes = Change.objects.using(alias_of()).filter(action_id=action.pk).order_by("-id")[:50]
         context = {

@@ -7,14 +7,14 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.dead import CAP
 from celeriac.ledger.rows import By
 
-__all__ = ["OPERATE", "CappedPaginator", "ReadOnly", "by", "may_operate", "require_operate"]
+__all__ = ["OPERATE", "CappedPaginator", "ReadOnly", "WithPages", "by", "may_operate", "require_operate"]
 
 VIEW, OPERATE = "celeriac.view_job", "celeriac.operate_job"
 
@@ -122,3 +122,24 @@ class ReadOnly(_ModelAdmin):
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, f"admin/celeriac/{template}", context, status=status)
+
+
+class WithPages(ReadOnly):
+    """A table whose rows have pages of our own in the place of Django's forms."""
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one row, to whoever may look; it has no form, since nobody changes a row by hand."""
+        self.require_view(request)
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return self.show(request, object_id)
+
+    def show(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Return the page of one row."""
+        raise NotImplementedError

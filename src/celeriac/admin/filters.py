@@ -38,10 +38,10 @@ WINDOWS = {"1h": ("Last hour", HOUR), "24h": ("Last 24 hours", 24 * HOUR), "7d":
 #: What each state's reasons are; elsewhere there are none.
 REASONS = {
     State.DEAD: (
-        "exhausted", "expired", "failed", "lost", "rejected", "timeout", "undecodable", "unencodable", "unwritable",
-        "upstream",
+        "exhausted", "expired", "failed", "in_doubt", "lost", "rejected", "timeout", "undecodable", "unencodable",
+        "unwritable", "upstream",
     ),
-    State.CANCELLED: ("discarded", "expired", "revoked", "terminated"),
+    State.CANCELLED: ("cancelled", "discarded", "expired", "revoked", "terminated"),
     State.SUCCEEDED: ("ignored",),
     State.WAITING: ("event", "exclusive", "replaced", "unregistered"),
 }  # fmt: skip

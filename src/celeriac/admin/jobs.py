@@ -10,13 +10,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.db.models.functions import Left
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from celeriac.admin import editing, grouping, operating
-from celeriac.admin.base import ReadOnly, may_operate, require_operate
+from celeriac.admin.base import WithPages, may_operate, require_operate
 from celeriac.admin.filters import ALL, FILTERS, selection_of, states_of
 from celeriac.admin.job_page import story_of
 from celeriac.admin.patience import TookTooLong, in_time
@@ -76,7 +76,7 @@ class JobList(ChangeList):
         return [verb for verb in VERBS if operating.takes(verb, self.selection.states)]
 
 
-class JobAdmin(ReadOnly):
+class JobAdmin(WithPages):
     """Jobs, for whoever has been woken up by them."""
 
     change_list_template = "admin/celeriac/job/change_list.html"
@@ -178,17 +178,8 @@ class JobAdmin(ReadOnly):
         ]
         return [*ours, *super().get_urls()]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def show(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show one job; it has no form, since nobody changes a row by hand."""
-        self.require_view(request)
-        if request.method not in {"GET", "HEAD"}:
-            return HttpResponseNotAllowed(["GET", "HEAD"])
         job = self.get_object(request, object_id)
         if job is None:
             raise Http404("There is no such job; ended ones are deleted after a while (RETENTION, DEAD_RETENTION).")

@@ -42,7 +42,7 @@ class OperateForm(forms.Form):
     canary = forms.BooleanField(
         required=False,
         label="Canary",
-        help_text="Send one ahead, then ten, then the rest; stop when one of those dies again.",
+        help_text="Send one ahead, then ten, then the rest; stop when one of those fails again.",
     )
     rate = forms.FloatField(
         required=False,
