@@ -147,7 +147,7 @@ class Celery(celery.Celery):
             parent = self.current_worker_task
             if parent is not None:
                 options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
-        return ask(self, name, args, kwargs, task, dict(options))
+        return ask(self, name, args, kwargs, task, options)
 
     def _answer(self, asked: Asked, task_id: str, options: Mapping[str, Any]) -> AsyncResult:
         result = (options.get("result_cls") or self.AsyncResult)(task_id)

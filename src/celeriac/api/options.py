@@ -52,8 +52,7 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
         ValueError: for a priority outside 0-9, for a key that comes out empty or too long.
     """
     rules = rules_for(task, options)
-    queue_name, routed = _routed(app, name, args, kwargs, task, options)
-    options = dict(routed)
+    queue_name, options = _routed(app, name, args, kwargs, task, options)
     task_id = str(options.get("task_id") or new_id())
     headers = _headers(app, task, task_id, options)
     run = getattr(task, "run", None)
@@ -83,8 +82,8 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
 
 
 def _routed(
-    app: Any, name: str, args: Any, kwargs: Any, task: Any, options: Mapping[str, Any]
-) -> tuple[str, Mapping[str, Any]]:
+    app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
     """Return the queue, and *options* over what CELERY_TASK_ROUTES adds to them."""
     router = app.amqp.router
     destination = {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None}
