@@ -167,3 +167,9 @@ def migrate() -> None:
 
 def load(name: str) -> System:
     return importlib.import_module(f"systems.{name}").SYSTEM
+
+
+def celery_worker(system: System, processes: int) -> list[list[str]]:
+    """Return the command of one Celery worker with so many processes, for the app in the module of *system*."""
+    command = [sys.executable, "-m", "celery", "-A", f"{type(system).__module__}:app", "worker"]
+    return [[*command, "-c", str(processes), "-l", "WARNING"]]

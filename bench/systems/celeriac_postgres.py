@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
-from systems import BENCH, IN_STAND, System, django_setup, migrate
+from systems import BENCH, IN_STAND, System, celery_worker, django_setup, migrate
 
 if IN_STAND:
     django_setup()
@@ -40,8 +39,7 @@ class Celeriac(System):
         migrate()
 
     def worker_commands(self, processes: int) -> list[list[str]]:
-        command = [sys.executable, "-m", "celery", "-A", f"{type(self).__module__}:app", "worker"]
-        return [[*command, "-c", str(processes), "-l", "WARNING"]]
+        return celery_worker(self, processes)
 
     def enqueue_one(self, body: str, number: int) -> None:
         TASKS[body].delay(number)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from systems import IN_STAND, VALKEY, System, django_setup, migrate
+from systems import IN_STAND, VALKEY, System, celery_worker, django_setup, migrate
 
 if IN_STAND:
     django_setup()
@@ -36,8 +34,7 @@ class CeleryProduction(System):
         migrate()
 
     def worker_commands(self, processes: int) -> list[list[str]]:
-        command = [sys.executable, "-m", "celery", "-A", f"{type(self).__module__}:app", "worker"]
-        return [[*command, "-c", str(processes), "-l", "WARNING"]]
+        return celery_worker(self, processes)
 
     def enqueue_one(self, body: str, number: int) -> None:
         TASKS[body].delay(number)
