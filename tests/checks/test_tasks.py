@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from celeriac import Celery
 from celeriac.checks import check_tasks
 from tests.shop.celery import app
 
@@ -48,3 +49,19 @@ def test_a_mistaken_setting_is_anothers_to_tell(task, settings):
     task(atomic=True)
     settings.CELERIAC = {"DATABSE": "default"}
     assert told() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"idempotency_key": "inv-{invoice}"}, "names 'invoice', which is not one of its arguments"),
+        ({"max_retries": -1}, "max_retries must be"),
+    ],
+)
+def test_a_task_that_cannot_be_made_is_told_of_by_name(monkeypatch, options, why):
+    mistaken = Celery("mistaken", set_as_current=False)
+    mistaken.task(name="tests.checks.made", shared=False, **options)(body)
+    monkeypatch.setattr("celery._state.get_current_app", lambda: mistaken)
+    [(number, text)] = told()
+    assert number == "celeriac.E004"
+    assert why in text

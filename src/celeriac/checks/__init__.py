@@ -3,6 +3,7 @@
 celeriac.E001   a setting in CELERIAC is unknown or of the wrong kind
 celeriac.E002   CELERIAC["DATABASE"] is not in DATABASES
 celeriac.E003   a task is atomic and cannot be: its data is on another alias than the ledger, or it is durable=False
+celeriac.E004   what a task says of retries or keys makes no sense, or names an argument that it does not have
 celeriac.W001   the ledger is on SQLite with options under which writers get in each other's way
 """
 
