@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.db import connections
 
 from celeriac import faults
 from celeriac.ledger import act, line
 from celeriac.ledger.act import Step
 from celeriac.ledger.audit import Action
 from celeriac.ledger.columns import BATCH
+from celeriac.ledger.models import Attempt
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import State
 from tests.ledger_helpers import BY, HOUR, a_job, an_id, back, ending, story
@@ -215,6 +217,24 @@ def test_a_canary_that_dies_again_stops_the_action_and_it_is_said_of_what(ledger
     assert action.note == f"shop.noop[{sent[-1].id}] died again: shop.Refused"
     assert ledger.jobs.filter(state="dead").count() == len(jobs) - changed + 1
     assert go(ledger, action)[:2] == (Step.OVER, "stopped")
+
+
+def test_a_canary_that_dies_while_it_is_looked_at_is_said_to_have_died(ledger):
+    deaths(ledger, 30)
+    action = ledger.action("replay", ALL_DEAD, canary=True)
+    act.run(action, using=ledger.alias)
+    [sent] = ledger.claim()
+    dying = [sent]
+
+    def dies_before_its_attempts_are_read(run, sql, params, many, context):
+        if Attempt._meta.db_table in sql and dying:
+            dying.clear()
+            ledger.finish(ending(sent, "dead", exception="shop.Refused"), failures=[story(sent)])
+        return run(sql, params, many, context)
+
+    with connections[ledger.alias].execute_wrapper(dies_before_its_attempts_are_read):
+        assert go(ledger, action) == (Step.OVER, "stopped", 1, 1)
+    assert action.note == f"shop.noop[{sent.id}] died again: shop.Refused"
 
 
 def test_a_canary_that_fails_once_stops_the_action_though_it_is_tried_again(ledger):

@@ -6,7 +6,7 @@ from django.db.models import F
 
 from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.database import alias_of
-from celeriac.ledger.models import Attempt
+from celeriac.ledger.models import Attempt, Job
 from celeriac.ledger.states import OPEN, State
 
 __all__ = ["Sent", "look"]
@@ -42,8 +42,15 @@ def _failed(action: Action, using: str | None) -> str:
     sent = Change.objects.using(alias_of(using)).filter(action=action)
     died = sent.filter(job__state=State.DEAD).order_by("id").select_related("job").first()
     if died is not None:
-        job = died.job
-        return f"{job.task}[{job.id}] died again: {job.exception or job.reason}"
+        return _died(died.job)
     attempts = Attempt.objects.using(alias_of(using)).filter(job__changes__action=action, replay=F("job__replays"))
     attempt = attempts.exclude(kind="lost").order_by("id").select_related("job").first()
-    return "" if attempt is None else f"{attempt.job.task}[{attempt.job_id}] failed again: {attempt.exception}"
+    if attempt is None:
+        return ""
+    if attempt.job.state == State.DEAD:  # it died between the two looks
+        return _died(attempt.job)
+    return f"{attempt.job.task}[{attempt.job_id}] failed again: {attempt.exception}"
+
+
+def _died(job: Job) -> str:
+    return f"{job.task}[{job.id}] died again: {job.exception or job.reason}"
