@@ -222,3 +222,43 @@ def test_a_past_expiry_is_still_a_row(ledger):
     job = ledger.given(expires_at=datetime.now(UTC) - timedelta(days=1))
     assert ledger.state(job) == "ready"
     assert ledger.claim() == []
+
+
+FORMS = {
+    "plain": {},
+    "later": {"delay": HOUR},
+    "at": {"run_at": datetime(2100, 1, 1, tzinfo=UTC)},
+    "expires": {"expires_at": datetime(2100, 1, 1, tzinfo=UTC)},
+    "expires in": {"expires_in": HOUR},
+    "waits": {"waits_for": 2},
+    "has a reason": {"reason": "event"},
+    "has a key": {"key": "k"},
+    "has a lane": {"lane": "l", "reason": "exclusive"},
+    "is urgent, and a retry": {"priority": 9, "attempt": 3, "headers": '{"shadow":"s"}'},
+}
+
+
+@pytest.mark.parametrize("fields", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("mate", [{}, {"queue": "other"}], ids=["alike", "unlike"])
+def test_a_job_is_the_same_row_alone_and_in_company(ledger, fields, mate):
+    """There are statements for one, for many that are alike and for any."""
+    said = {"args": f'["{ODD}"]', "kwargs": '{"a":1}', **fields}
+    alone, first, last = a_job(**said), a_job(**said), a_job(**said)
+    assert ledger.insert(alone) == 1
+    assert ledger.insert(first, a_job(**{**said, "args": "[2]", **mate}), last) == 3
+    rows = [ledger.values(job) for job in (alone, first, last)]
+    times = ("created_at", "run_at", "expires_at")
+    moments = [[row.pop(name) for name in times] for row in rows]
+    assert len({row.pop("id") for row in rows}) == 3
+    assert rows[0] == rows[1] == rows[2]
+    for name, *values in zip(times, *moments, strict=True):
+        assert len({value is None for value in values}) == 1, name
+        assert values[0] is None or max(values) - min(values) < timedelta(minutes=1), name
+
+
+def test_text_of_another_encoder_may_have_line_feeds(ledger):
+    """Those that are alike travel as lines."""
+    jobs = [a_job(args="[\n  1\n]", kwargs=f'{{"a": {n}}}') for n in range(3)]
+    assert ledger.insert(*jobs) == 3
+    assert [ledger.row(job).args for job in jobs] == ["[\n  1\n]"] * 3
+    assert [ledger.row(job).kwargs for job in jobs] == ['{"a": 0}', '{"a": 1}', '{"a": 2}']

@@ -1,13 +1,17 @@
-"""An end that the ledger refuses is an end all the same, and can be found and told from others."""
+"""Ends of quick bodies gather; and an end that the ledger refuses is an end all the same, to be told from others."""
 
 from __future__ import annotations
+
+import threading
 
 import pytest
 from django.db.utils import DataError
 
 from celeriac.ledger import dead
 from celeriac.ledger.verbs import finish
+from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import flusher
+from celeriac.worker.report import Done
 from tests.ledger_helpers import Ledger, ending
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,3 +38,43 @@ def test_it_is_dead_with_a_reason_and_a_group_of_its_own(picky):
     [group] = dead.groups()
     assert (group.count, group.exception) == (1, "django.db.utils.DataError")
     assert group.fingerprint  # an empty filter would mean all of the dead
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A flusher whose quick ends gather for ever, and what it writes: how many at a time."""
+    monkeypatch.setattr(flusher, "GATHER_SECONDS", None)
+    writes, wrote = [], threading.Event()
+
+    def count(endings, stories):
+        writes.append(len(endings))
+        wrote.set()
+        return finish(endings, stories)
+
+    monkeypatch.setattr(flusher, "finish", count)
+    return flusher.flusher(), writes, wrote
+
+
+def quick(job, ran=0.0):
+    return Done(job, outcome=Outcome(Kind.IGNORED), ran=ran)
+
+
+def test_the_ends_of_quick_bodies_share_a_statement(patient):
+    ledger, (flush, writes, _) = Ledger("default"), patient
+    jobs = ledger.running_many(5)
+    for job in jobs:
+        flush.put(quick(job))
+    flush.wait()
+    assert writes == [5]
+    assert {ledger.state(job) for job in jobs} == {"succeeded"}
+
+
+def test_the_end_of_a_slow_body_waits_for_nobody(patient):
+    """To run it again for want of the record would cost too much."""
+    ledger, (flush, writes, wrote) = Ledger("default"), patient
+    first, second = ledger.running_many(2)
+    flush.put(quick(first))
+    flush.put(quick(second, ran=flusher.QUICK_SECONDS))
+    assert wrote.wait(10.0)
+    flush.wait()
+    assert sum(writes) == 2

@@ -1,6 +1,6 @@
 """`celeriac.Celery`: the one changed import."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import celery
@@ -86,50 +86,29 @@ class Celery(celery.Celery):
             # The mark keeps a Celeriac worker from adopting what was meant for the broker.
             options["headers"] = {**(options.get("headers") or {}), "celeriac": {"durable": False}}
             return super().send_task(name, args, kwargs, **options)
-        asked = self._ask(name, args, kwargs, task, options)
+        asked = self.ask(name, args, kwargs, task, options)
         run = current_run(asked.task_id)
         if run is not None and not run.settled:
             run.again = asked.job
-            result = self._answer(asked, asked.task_id, options)
+            result = self.answer(asked.task_id, asked.ignore_result, options.get("result_cls"))
         else:
             # Here and not above: a project imports this class before the models are there.
             from celeriac.api.enqueue import enqueue
 
             [task_id] = enqueue([asked])
-            result = self._answer(asked, task_id, options)
+            result = self.answer(task_id, asked.ignore_result, options.get("result_cls"))
         self._add_to_parent(result, options)
         return result
 
-    def enqueue_many(self, signatures: Iterable[Any]) -> list[AsyncResult]:
+    def enqueue_many(self, signatures: Iterable[Any]) -> Sequence[AsyncResult]:
         """Insert a job for each signature of a plain task, in one statement per 1,000, and return their results.
 
         Raises:
             TypeError: for a chain, group or chord, which are more than one job; call those themselves.
         """
-        results: list[AsyncResult | None] = []
-        calls: list[tuple[int, Asked, dict[str, Any]]] = []
-        for signature in signatures:
-            if not isinstance(signature, Mapping) or signature.get("subtask_type"):
-                raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
-            task = self._tasks.get(signature["task"])
-            options = dict(signature.get("options") or {})
-            if not is_durable(task, options) or self.conf.task_always_eager:
-                results.append(celery.signature(signature, app=self).apply_async())
-                continue
-            if task is not None and task.typing:
-                task.__header__(*signature["args"], **signature["kwargs"])
-            asked = self._ask(signature["task"], signature["args"], signature["kwargs"], task, options)
-            calls.append((len(results), asked, options))
-            results.append(None)
-        if calls:
-            from celeriac.api.enqueue import enqueue
+        from celeriac.api.many import enqueue_many
 
-            ids = enqueue([asked for _, asked, _ in calls])
-            for (index, asked, options), task_id in zip(calls, ids, strict=True):
-                results[index] = self._answer(asked, task_id, options)
-        for result in results:
-            self._add_to_parent(result, {})
-        return results
+        return enqueue_many(self, signatures)
 
     def _require_broker(self, name: str) -> None:
         if self.conf.broker_url == DEFAULTS["broker_url"]:
@@ -138,20 +117,21 @@ class Celery(celery.Celery):
                 "nothing would ever run it. Set CELERY_BROKER_URL, or let the call be durable."
             )
 
-    def _ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
+    def ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
+        """Return what a call comes to, with the options that the task declares and those of the job that calls."""
         if task is not None and options.get("task_type") is None:
             # Task.apply_async has merged the task's own options; a call by name has not.
             declared = {key: value for key, value in task._get_exec_options().items() if value is not None}  # noqa: SLF001
             options = {**declared, **{key: value for key, value in options.items() if value is not None}}
-        if self.conf.task_inherit_parent_priority and options.get("priority") is None:
-            parent = self.current_worker_task
-            if parent is not None:
-                options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
+        parent = self.current_worker_task
+        if parent is not None and self.conf.task_inherit_parent_priority and options.get("priority") is None:
+            options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
         return ask(self, name, args, kwargs, task, options)
 
-    def _answer(self, asked: Asked, task_id: str, options: Mapping[str, Any]) -> AsyncResult:
-        result = (options.get("result_cls") or self.AsyncResult)(task_id)
-        result.ignored = asked.ignore_result
+    def answer(self, task_id: str, ignored: bool | None, cls: Any = None) -> AsyncResult:  # noqa: FBT001
+        """Return the result of a call that was asked; *ignored*: nobody is to wait for it."""
+        result = (cls or self.AsyncResult)(task_id)
+        result.ignored = ignored
         return result
 
     def _add_to_parent(self, result: AsyncResult, options: Mapping[str, Any]) -> None:

@@ -47,13 +47,17 @@ def enqueue(calls: Sequence[Asked]) -> list[str]:
 
 def _insert_and_ring(calls: Sequence[Asked]) -> list[Keyed]:
     plain = [asked.job for asked in calls if asked.terms is None]
-    with writing() if any(asked.terms for asked in calls) else nullcontext():
+    with writing() if len(plain) < len(calls) else nullcontext():
         insert(plain)
         answers = [put(asked) if asked.terms else Keyed(asked.job.id, asked.task_id, "made") for asked in calls]
-    there = [asked.job for asked, answer in zip(calls, answers, strict=True) if answer.outcome != "existing"]
-    later = any(job.delay > 0 or job.run_at is not None or job.lane for job in there)
-    queues = {job.queue for job in there}
-    bell.ring_on_commit([*queues, bell.SCHEDULED] if later else queues)
+    rings: set[str] = set()
+    for asked, answer in zip(calls, answers, strict=True):
+        if answer.outcome != "existing":
+            job = asked.job
+            rings.add(job.queue)
+            if job.delay > 0 or job.run_at is not None or job.lane:
+                rings.add(bell.SCHEDULED)
+    bell.ring_on_commit(rings)
     return answers
 
 

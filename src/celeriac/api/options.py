@@ -10,7 +10,7 @@ from celery.utils.time import maybe_make_aware
 
 from celeriac.api import payload
 from celeriac.api.keys import Terms, rules_for, with_keys
-from celeriac.ledger.ids import job_id, new_id
+from celeriac.ledger.ids import job_id, new_id, new_uuid
 from celeriac.ledger.rows import NewJob
 
 __all__ = ["Asked", "ask", "is_durable"]
@@ -53,17 +53,19 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
     """
     rules = rules_for(task, options)
     queue_name, options = _routed(app, name, args, kwargs, task, options)
-    task_id = str(options.get("task_id") or new_id())
+    named = options.get("task_id")
+    id_ = job_id(named) if named else new_uuid()
+    task_id = str(named or id_)
     headers = _headers(app, task, task_id, options)
     run = getattr(task, "run", None)
     packed_args, packed_kwargs = payload.encode_call(name, args or (), kwargs or {}, run)
     delay, run_at = _when(app, options.get("countdown"), options.get("eta"))
     expires_in, expires_at = _expiry(app, options.get("expires"))
     job = NewJob(
-        id=job_id(task_id),
+        id=id_,
         task=name,
         queue=queue_name,
-        priority=_priority(app, options.get("priority")),
+        priority=_priority(app, task, options.get("priority")),
         args=packed_args,
         kwargs=packed_kwargs,
         headers=payload.encode(headers) if headers else "{}",
@@ -77,8 +79,7 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
     if rules and not options.get("retries"):  # a retry is of a job that has its keys
         job, terms = with_keys(job, rules, task, args or (), kwargs or {}, timed=bool(delay or run_at))
     routing = {"exchange": "", "routing_key": queue_name}
-    named = bool(options.get("task_id"))
-    return Asked(task_id, job, options.get("ignore_result"), headers, routing, terms, named)
+    return Asked(task_id, job, options.get("ignore_result"), headers, routing, terms, bool(named))
 
 
 def _routed(
@@ -146,8 +147,9 @@ def _frozen(signatures: Any) -> list[Any] | None:
     return frozen
 
 
-def _priority(app: Any, given: Any) -> int:
-    priority = app.conf.task_default_priority if given is None else given
+def _priority(app: Any, task: Any, given: Any) -> int:
+    # A task has the project's default from when it was bound, as in Celery.
+    priority = app.conf.task_default_priority if given is None and task is None else given
     if priority is None:
         return 0
     if not isinstance(priority, int) or not 0 <= priority <= 9:

@@ -27,6 +27,8 @@ from celeriac.errors import NotSerializable, PayloadTooLarge
 __all__ = ["decode", "encode", "encode_call", "encode_result"]
 
 _encoder: Any = kombu_json.JSONEncoder()
+# Made once: json.dumps() with options makes one for each call.
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _TAG = frozenset({"__type__", "__value__"})
 
@@ -192,7 +194,8 @@ def encode_call(name: str, args: Any, kwargs: Any, run: Callable[..., Any] | Non
         PayloadTooLarge: above CELERIAC["MAX_PAYLOAD_BYTES"].
     """
     try:
-        packed_args, packed_kwargs = _dumps(_pack_items(args)), _dumps(_pack_dict(kwargs))
+        packed_args = _dumps(_pack_items(args)) if args else "[]"
+        packed_kwargs = _dumps(_pack_dict(kwargs)) if kwargs else "{}"
     except _Refused as refused:
         argument = _argument(refused.path, kwargs, run)
         raise NotSerializable(
@@ -230,7 +233,7 @@ def encode_result(name: str, value: Any) -> str:
 
 
 def _dumps(packed: Any) -> str:
-    text = json.dumps(packed, ensure_ascii=False, separators=(",", ":"))
+    text = _compact(packed)
     if text.isascii():
         return text
     try:

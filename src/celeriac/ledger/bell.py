@@ -49,8 +49,8 @@ CANCEL = "\x01cancel"
 IDLE_SECONDS = 5.0
 
 
-#: When a worker on this host has heard the door bell, the NOTIFY for the others may gather company: it would take the
-#: processor from that worker's claim.
+#: So long a NOTIFY may gather company: when a worker on this host has heard the door bell, for it would take the
+#: processor from that worker's claim; and when one was sent just now, for a caller in a loop would have as many sent.
 GATHER_SECONDS = 0.005
 
 
@@ -71,12 +71,15 @@ class _Ringer(threading.Thread):
         self.at_once = False
         self._backoff = Backoff("celeriac bell")
         self._last = time.monotonic()
+        self._sent = -GATHER_SECONDS
+        self._gathering = False
 
     def ring(self, channel: str, payload: str, *, at_once: bool = True) -> None:
         self.idle.clear()
         self.at_once = self.at_once or at_once
         self.pending.append((channel, payload))
-        self.listener.wake()
+        if not self._gathering:  # else it looks again by itself, and later than we appended
+            self.listener.wake()
 
     def run(self) -> None:
         leave_signals_to_main()
@@ -101,21 +104,29 @@ class _Ringer(threading.Thread):
             self.listener.listen(connection, DONE)
             listening = True
             self._tell_waiters()  # what ended before we listened
+        if self.pending and (not self.at_once or time.monotonic() - self._sent < GATHER_SECONDS):
+            self._gathering = True
+            try:
+                self._hear(GATHER_SECONDS, connection if listening else None)
+            finally:
+                self._gathering = False
         if self.pending:
-            if not self.at_once:
-                time.sleep(GATHER_SECONDS)
             self._send(connection)
         if not self.pending:
             self.idle.set()
-        rung = self.listener.wait(IDLE_SECONDS, connection if listening else None)
-        if rung:
-            self._tell_waiters()
-        if rung or self.pending or self.waiters:
+        heard = self._hear(IDLE_SECONDS, connection if listening else None)
+        if heard or self.pending or self.waiters:
             self._last = time.monotonic()
         elif time.monotonic() - self._last >= IDLE_SECONDS and connection.connection is not None:
             connection.close()
             listening = False
         return listening
+
+    def _hear(self, seconds: float, connection: BaseDatabaseWrapper | None) -> bool:
+        heard = bool(self.listener.wait(seconds, connection))
+        if heard:
+            self._tell_waiters()
+        return heard
 
     def _send(self, connection: BaseDatabaseWrapper) -> None:
         self.at_once = False
@@ -129,6 +140,7 @@ class _Ringer(threading.Thread):
         except Exception:
             self.pending.extendleft(reversed(rung))  # sent again when the database is back
             raise
+        self._sent = time.monotonic()
 
     def _tell_waiters(self) -> None:
         with self.ended:

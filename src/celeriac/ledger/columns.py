@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from celeriac.ledger.rows import Failure
+from celeriac.ledger.rows import Failure, NewJob
 
-__all__ = ["arrays", "batches", "stories"]
+__all__ = ["alike", "arrays", "batches", "stories"]
 
 #: Rows in one statement: enough to make the round trip small, few enough to keep its locks short.
 BATCH = 1000
@@ -16,6 +16,18 @@ _TOLD = ("id", "claim_no", "kind", "exception", "message", "traceback", "ran", "
 def arrays(rows: Sequence[Any]) -> dict[str, list[Any]]:
     """Return {field: [value of each row]} for rows of one NamedTuple class."""
     return dict(zip(rows[0]._fields, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def alike(jobs: Sequence[NewJob]) -> dict[str, Any] | None:
+    """Return what `insert_alike.sql` takes, or None where *jobs* differ in more than their ids and arguments."""
+    columns = dict(zip(NewJob._fields, zip(*jobs, strict=True), strict=True))
+    ids, args, kwargs = columns.pop("id"), columns.pop("args"), columns.pop("kwargs")
+    if any(values.count(values[0]) < len(values) for values in columns.values()):
+        return None
+    joined = {"ids": "\n".join([id_.hex for id_ in ids]), "argses": "\n".join(args), "kwargses": "\n".join(kwargs)}
+    if any(text.count("\n") >= len(jobs) for text in joined.values()):
+        return None  # not our own encoder's JSON
+    return {field: values[0] for field, values in columns.items()} | joined
 
 
 def stories(failures: Sequence[Failure]) -> dict[str, list[Any]]:

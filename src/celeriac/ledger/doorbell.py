@@ -3,21 +3,26 @@
 It saves what a NOTIFY costs on the way (a thread, two database processes, their wake-ups: half a millisecond where idle
 latency is three), and it gives databases that cannot notify a bell at all: SQLite's workers wake at once instead of at
 the next poll. Workers take one of a few abstract Unix socket addresses (Linux, see unix(7)) named after the ledger;
-whoever rings tries them all, which costs two microseconds each. Nothing relies on it: workers elsewhere, in another
-container or beyond the last address hear the NOTIFY or poll.
+whoever rings tries them all now and then, which costs two microseconds each, and in between those where somebody was
+home. Nothing relies on it: workers elsewhere, in another container, beyond the last address or just started hear the
+NOTIFY or poll.
 """
 
 import hashlib
 import socket
 import sys
+import time
 from functools import cache
 
 from celeriac.ledger.database import connection_of
 
 __all__ = ["Ear", "close", "ring"]
 
-#: Addresses a ledger has on a host. Each ring tries every one, so few.
+#: Addresses a ledger has on a host.
 DOORS = 8
+
+#: How long the doors where nobody was home are passed by.
+PASS_SECONDS = 1.0
 
 
 @cache
@@ -42,23 +47,39 @@ def _ringer() -> socket.socket:
     return ringer
 
 
+#: Of all doors of a ledger: where somebody was home, and when all of them were tried.
+_homes: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {}
+
+
 def ring(payload: str, *, using: str | None = None) -> bool:
-    """Ring at every door; return whether somebody is home. One who has not yet looked at earlier rings counts."""
-    ringer, message, home = _ringer(), payload.encode(), False
-    for door in doors(using):
+    """Ring at the doors; return whether somebody is home. One who has not yet looked at earlier rings counts."""
+    every = doors(using)
+    known, tried = _homes.get(every, ((), -PASS_SECONDS))
+    now = time.monotonic()
+    if now - tried >= PASS_SECONDS:
+        known, tried = every, now
+    homes = _ring_at(known, payload.encode())
+    _homes[every] = (homes, tried)
+    return bool(homes)
+
+
+def _ring_at(some: tuple[str, ...], message: bytes) -> tuple[str, ...]:
+    ringer, homes = _ringer(), []
+    for door in some:
         try:
             ringer.sendto(message, door)
         except BlockingIOError:
-            home = True
+            homes.append(door)
         except OSError:
             continue
         else:
-            home = True
-    return home
+            homes.append(door)
+    return tuple(homes)
 
 
 def close() -> None:
     """Close this process's end; the next ring opens another."""
+    _homes.clear()
     if _ringer.cache_info().currsize:
         ringer = _ringer()
         _ringer.cache_clear()

@@ -2,10 +2,11 @@
 
 import os
 import time
+from collections.abc import Iterator
 from hashlib import blake2b
 from uuid import UUID, uuid5
 
-__all__ = ["job_id", "key_digest", "new_id"]
+__all__ = ["job_id", "key_digest", "new_id", "new_uuid", "new_uuids"]
 
 #: The namespace of task ids that callers made up (`task_id="invoice-7"`).
 NAMESPACE = UUID("4f9d3a52-6c1e-5b0a-9a77-0ce1e71ac000")
@@ -25,16 +26,33 @@ def job_id(task_id: object) -> UUID:
 
 
 def new_id() -> str:
+    """Return the text of a new UUID."""
+    return str(new_uuid())
+
+
+def new_uuid() -> UUID:
     """Return a version 7 UUID (RFC 9562): ids made together lie together in the index.
 
     The 12 bits after the millisecond hold its fraction (section 6.2, method 3), so that jobs asked for one after the
     other sort in that order where their run_at is the same.
     """
+    return _uuid7(os.urandom(8))
+
+
+def new_uuids() -> Iterator[UUID]:
+    """Yield new UUIDs, with one system call for many of them."""
+    while True:
+        random = os.urandom(8 * 256)
+        for at in range(0, len(random), 8):
+            yield _uuid7(random[at : at + 8])
+
+
+def _uuid7(random: bytes) -> UUID:
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = rest * 4096 // 1_000_000
-    random = int.from_bytes(os.urandom(8), "big") >> 2
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random
-    return str(UUID(int=value))
+    tail = int.from_bytes(random, "big") >> 2
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | tail
+    return UUID(int=value)
 
 
 def key_digest(task: str, key: str) -> str:

@@ -56,6 +56,13 @@ class NewJob(NamedTuple):
         """Whether it has neither key nor lane."""
         return not (self.key or self.held or self.lane)
 
+    @property
+    def at_once(self) -> bool:
+        """Whether it is ready from the start, and for ever."""
+        if self.waits_for or self.reason or self.delay > 0:
+            return False
+        return self.run_at is None and self.expires_in is None and self.expires_at is None
+
 
 class ClaimedJob(NamedTuple):
     """A job as a claim hands it to the worker."""

@@ -1,13 +1,13 @@
 """The flusher: a thread in each pool process that writes ends while the next bodies run.
 
-It writes continuously: whatever ended while the last commit was in flight goes into the next one, so at most the jobs
-of about one commit can be run again after a SIGKILL. It also keeps patience: when one body takes longer than a claim
-may, the unstarted rest of its claim is given back to others. When the ledger is away it waits, and so do the ends.
+It writes continuously: whatever ended while the last commit was in flight goes into the next one, and the ends of quick
+bodies gather company for a moment first, so at most the jobs of that moment and about one commit can be run again after
+a SIGKILL. It also keeps patience: when one body takes longer than a claim may, the unstarted rest of its claim is given
+back to others. When the ledger is away it waits, and so do the ends.
 """
 
 import logging
 import os
-import queue
 import threading
 import time
 from collections import deque
@@ -31,6 +31,13 @@ __all__ = ["LONGEST", "Flusher", "Unfinished", "flusher"]
 logger = logging.getLogger("celeriac")
 
 BATCH = 500
+
+#: For so long the end of a quick body waits for those of its claim-mates, to share their statement and their commit
+#: (docs/decisions/0022-ends-gather.md).
+GATHER_SECONDS = 0.02
+
+#: A body is quick below this. A commit costs the others little, and to run again for want of one too much.
+QUICK_SECONDS = 0.005
 
 #: No claim goes on for longer than this many times CLAIM_SECONDS, but for the body that is running then.
 LONGEST = 2
@@ -64,7 +71,9 @@ class Flusher(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="celeriac-flusher", daemon=True)
         self.pid = os.getpid()
-        self._queue: queue.SimpleQueue[Done | list[ClaimedJob] | threading.Event] = queue.SimpleQueue()
+        self._items: deque[Done | list[ClaimedJob] | threading.Event] = deque()
+        self._something = threading.Event()  # there is something to do
+        self._now = threading.Event()  # and it does not wait for more
         self._claims: set[Unfinished] = set()
         self._patience = settings().CLAIM_SECONDS
 
@@ -75,7 +84,7 @@ class Flusher(threading.Thread):
         unfinished = Unfinished(pending, slot)
         self._claims.add(unfinished)
         if len(pending) > 1:
-            self._queue.put([])  # ends an idle rest: from now on there is something to be impatient about
+            self._something.set()  # ends an idle rest: from now on there is something to be impatient about
         return unfinished
 
     def end(self, unfinished: Unfinished) -> None:
@@ -85,30 +94,40 @@ class Flusher(threading.Thread):
     def put(self, done: Done) -> None:
         """Have a run's end written soon."""
         done.ended = time.monotonic()
-        self._queue.put(done)
+        self._put(done, at_once=done.ran >= QUICK_SECONDS)
 
     def release(self, jobs: list[ClaimedJob]) -> None:
         """Have unstarted jobs given back soon."""
-        self._queue.put(jobs)
+        self._put(jobs)
 
     def wait(self) -> None:
         """Return when everything put so far is in the ledger, however long that takes."""
         written_event = threading.Event()
-        self._queue.put(written_event)
+        self._put(written_event)
         written_event.wait()
+
+    def _put(self, item: Any, *, at_once: bool = True) -> None:
+        self._items.append(item)
+        # Most find them set: to wake the thread for each end would cost more than a quick body does.
+        if at_once and not self._now.is_set():
+            self._now.set()
+        if not self._something.is_set():
+            self._something.set()
 
     # -- the thread
 
     def run(self) -> None:
         leave_signals_to_main()
         while True:
-            items: list[Any] = []
-            try:
-                items.append(self._queue.get(timeout=self._rest()))
-                while len(items) < BATCH:
-                    items.append(self._queue.get_nowait())
-            except queue.Empty:
-                pass
+            self._something.wait(self._rest())
+            self._something.clear()  # before the look: what is put after it sets it again
+            if self._items:
+                self._now.wait(GATHER_SECONDS)
+            self._now.clear()
+            items = [self._items.popleft() for _ in range(min(len(self._items), BATCH))]
+            if self._items:
+                self._something.set()
+                self._now.set()
             self._lose_patience(items)
             if items:
                 self._write(items)

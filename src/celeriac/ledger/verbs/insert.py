@@ -1,11 +1,12 @@
 """insert: nothing → ready, scheduled or waiting. One statement per 1,000 jobs, in the caller's transaction."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from celeriac import events, faults
 from celeriac.ledger import portable
-from celeriac.ledger.columns import arrays, batches
+from celeriac.ledger.columns import alike, arrays, batches
 from celeriac.ledger.database import connection_of, explained, is_postgresql, statement, writing
 from celeriac.ledger.models import Edge
 from celeriac.ledger.rows import NewJob
@@ -34,15 +35,23 @@ def write_jobs(batch: list[NewJob], using: str | None) -> int:
     if not is_postgresql(using):
         return portable.insert(batch, using=using)
     with connection_of(using).cursor() as cursor:
-        if len(batch) == 1 and batch[0].plain:
-            cursor.execute(statement("insert_one"), batch[0]._asdict())
-        else:
-            cursor.execute(statement("insert"), arrays(batch))
+        form, values = _form(batch)
+        cursor.execute(statement(form), values)
         inserted = int(cursor.rowcount)
         if inserted < len(batch):
             cursor.execute(statement("revive"), arrays(batch))
             inserted += int(cursor.rowcount)
     return inserted
+
+
+def _form(batch: list[NewJob]) -> tuple[str, dict[str, Any]]:
+    """Return the least statement that can insert *batch*, and what it takes."""
+    first = batch[0]
+    if first.plain and len(batch) == 1:
+        return "insert_now" if first.at_once else "insert_one", first._asdict()
+    if first.plain and (values := alike(batch)) is not None:
+        return "insert_alike", values
+    return "insert", arrays(batch)
 
 
 def insert_waiting(job: NewJob, parents: Sequence[UUID], *, using: str | None = None) -> bool:

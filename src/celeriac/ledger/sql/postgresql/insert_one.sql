@@ -1,4 +1,4 @@
--- The commonest insert, one job, with plain values: planning and running `insert.sql` costs the server six times this.
+-- One job, with plain values: planning and running `insert.sql` costs the server six times this.
 -- The casts are for projects whose OPTIONS ask for server_side_binding.
 INSERT INTO celeriac_job (
     id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason,
