@@ -135,6 +135,7 @@ def plots(record: Record, folder: Path) -> list[Path]:
         "drain": ("drain", "rate", "no-op jobs a second, two worker processes"),
         "realistic": ("realistic", "rate", "jobs a second that get and update a row, two worker processes"),
         "latency": ("latency", "p50", "ms from the call to the body, idle worker, median"),
+        "load": ("load", "p99", "ms from the call to the body under half load, 99 % are below"),
         "memory": ("memory", "memory", "MB of an idle worker with two processes (PSS)"),
     }
     paths = []

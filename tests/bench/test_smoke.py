@@ -19,7 +19,7 @@ def _bench_is_importable(monkeypatch):
         del sys.modules[name]
 
 
-MODULES = {"systems", "measures", "plan", "report", "plot", "environments", "bodies", "stand"}
+MODULES = {"systems", "measures", "plan", "report", "plot", "environments", "bodies", "stand", "stream"}
 NAMES = sorted(path.stem for path in (BENCH / "systems").glob("[!_]*.py"))
 
 
