@@ -98,12 +98,26 @@ def table(record: Record) -> str:
             values = record.values[name][measure]
             rows.append([load(name).title, *(shown(values[f]) if f in values else "-" for f in figures)])
         lines += ["", measure, *aligned(rows)]
+        if measure == "drain":
+            lines += shares(record)
     lines += ["", "promises"]
     for name in ORDER:
         if name in record.versions:
             lines.append(f"  {load(name).title} ({record.versions[name]}): {load(name).guarantees}")
     lines += ["", "not run", *(f"  {line}" for line in gaps(record))]
     return "\n".join(lines)
+
+
+def shares(record: Record) -> list[str]:
+    """Return how much of what the bare limits allow Celeriac's drain reaches, where both were measured."""
+    rate = record.median("celeriac_postgres", "drain", "rate")
+    claims = record.median("bare", "limits", "claim+complete rate")
+    tracer = record.median("bare", "limits", "tracer")
+    if not (rate and claims and tracer):
+        return []
+    ceilings = {"the bare claim+complete": claims, "two processes that only trace": 2e6 / tracer}
+    parts = [f"{rate / most:.0%} of {name} ({number(round(most))}/s)" for name, most in ceilings.items()]
+    return [f"  {load('celeriac_postgres').title}: {', '.join(parts)}"]
 
 
 def gaps(record: Record) -> list[str]:

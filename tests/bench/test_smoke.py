@@ -19,7 +19,19 @@ def _bench_is_importable(monkeypatch):
         del sys.modules[name]
 
 
-MODULES = {"systems", "measures", "plan", "report", "plot", "environments", "bodies", "stand", "stream"}
+MODULES = {
+    "bare_celery",
+    "bodies",
+    "charts",
+    "environments",
+    "measures",
+    "plan",
+    "plot",
+    "report",
+    "stand",
+    "stream",
+    "systems",
+}
 NAMES = sorted(path.stem for path in (BENCH / "systems").glob("[!_]*.py"))
 
 
@@ -77,6 +89,17 @@ def test_a_report_shows_what_was_not_run_and_why():
     assert "RQ, drain: round 1: TimeoutError: 0 of 9 jobs ran" in table
     assert "Celery, raw: not chosen" in table
     assert "110 (100-120)" in table
+
+
+def test_a_report_shows_celeriacs_share_of_the_bare_limits():
+    report = import_module("report")
+    record = report.Record(quick=True)
+    record.add("celeriac_postgres", 0, [{"measure": "drain", "figures": {"rate": 10_000}}])
+    assert "of the bare" not in report.table(record)
+    record.add("bare", 0, [{"measure": "limits", "figures": {"claim+complete rate": 20_000, "tracer": 20.0}}])
+    assert "50% of the bare claim+complete (20,000/s), 10% of two processes that only trace (100,000/s)" in (
+        report.table(record)
+    )
 
 
 def test_a_plot_is_wellformed():
