@@ -8,7 +8,9 @@ from typing import NamedTuple
 from systems import ORDER, System, load
 
 #: In this order: `load` wants the rate of a drain, and shares one worker with the two before it.
-MEASURES = ("limits", "drain", "latency", "memory", "load", "enqueue", "realistic")
+MEASURES = ("limits", "drain", "latency", "memory", "load", "enqueue", "realistic", "reconnecting")
+#: A quick run takes these only if it is told to.
+SLOW = ("reconnecting",)
 
 #: Sizes of each measure; seconds where the name says so.
 QUICK = {
@@ -64,6 +66,7 @@ def expected(system: System, plan: dict[str, object]) -> float:
         "enqueue": 3.5 * float(plan["enqueue_seconds"]),
         "drain": drain,
         "realistic": drain,
+        "reconnecting": drain,
     }
     return SETUP + sum(seconds[measure] for measure in plan["measures"] if measure in system.measures)
 
@@ -73,7 +76,7 @@ def steps(*, quick: bool, systems: str | None, measures: str | None, rounds: int
     names = chosen(systems, ORDER)
     if quick and not systems:
         names = names[:QUICK_SYSTEMS]
-    wanted = chosen(measures, MEASURES)
+    wanted = chosen(measures, [each for each in MEASURES if measures or not quick or each not in SLOW])
     found = []
     for number in range(rounds or ROUNDS[quick]):
         for name in names:

@@ -72,6 +72,14 @@ def test_rounds_are_interleaved():
     assert {tuple(step.plan["measures"]) for step in found} == {("drain",)}
 
 
+def test_a_quick_run_measures_what_is_slow_only_if_asked():
+    plan = import_module("plan")
+    asked = plan.steps(quick=True, systems="celeriac_p", measures="reconn")
+    assert [step.plan["measures"] for step in asked] == [["reconnecting"]]
+    unasked = plan.steps(quick=True, systems="celeriac_p", measures=None)
+    assert not any(set(plan.SLOW) & set(step.plan["measures"]) for step in unasked)
+
+
 def test_each_measure_has_its_file_and_its_figures():
     for name in import_module("plan").MEASURES:
         assert import_module(f"measures.{name}").FIGURES
