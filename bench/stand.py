@@ -42,6 +42,8 @@ class Stand:
         self.guards: list[Guard] = []
         #: What was measured here so far, by measure.
         self.figures: dict[str, dict[str, float]] = {}
+        #: What the running measure saw over time, by name: pairs of a second and a value.
+        self.series: dict[str, list[tuple[float, float]]] = {}
         self.system: System = load(name)
         self.system.setup()
 
@@ -139,11 +141,11 @@ def main() -> None:
         stand = Stand(name, plan, Path(os.environ["BENCH_HOME"]))
         tell("version", figures=stand.system.version())
         for measure in plan["measures"]:
-            started = time.monotonic()
+            started, stand.series = time.monotonic(), {}
             try:
                 figures = import_module(f"measures.{measure}").run(stand)
                 stand.figures[measure] = figures
-                tell(measure, figures=figures, seconds=round(time.monotonic() - started, 1))
+                tell(measure, figures=figures, series=stand.series, seconds=round(time.monotonic() - started, 1))
             except Exception as error:  # noqa: BLE001 - the other measures may succeed
                 traceback.print_exc()
                 tell(measure, error=reason(error))
