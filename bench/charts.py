@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import plot
-from measures import growth
+from measures import growth, soak
 from report import Record
 from systems import ORDER, load
 
@@ -53,7 +53,8 @@ def charts(record: Record) -> dict[str, str]:
         largest = sorted(indexes, key=lambda name: series[name][-1][1], reverse=True)[:INDEXES]
         shown = {"table": "table", "indexes": "all indexes", **{name: name.removeprefix(PREFIX) for name in largest}}
         sizes = {label: series[name] for name, label in shown.items()}
-        found["soak"] = plot.lines("Celeriac, 1,000 jobs a second, pruned after a minute: MB", sizes)
+        title = f"Celeriac, {soak.RATE:,} jobs a second, pruned after {soak.RETENTION} s"
+        found["soak"] = plot.lines(f"{title}: MB", sizes)
         rows = {"rows": series["rows"], "dead rows": series["dead rows"]}
-        found["soak-rows"] = plot.lines("Celeriac, 1,000 jobs a second, pruned after a minute: rows", rows)
+        found["soak-rows"] = plot.lines(f"{title}: rows", rows)
     return found
