@@ -12,9 +12,11 @@ from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
 
-import plot
 from plan import MEASURES
 from systems import BENCH, ORDER, load
+
+#: Figures side by side; a measure with more has one a line.
+WIDEST = 8
 
 
 class Record:
@@ -29,6 +31,8 @@ class Record:
         self.refused: dict[str, str] = {}
         self.values: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         self.failures: dict = defaultdict(dict)
+        #: What the last round saw over time: `series[system][measure][name]` is a list of (second, value).
+        self.series: dict = defaultdict(dict)
 
     def refuse(self, system: str, reason: str) -> None:
         self.refused[system] = reason
@@ -43,6 +47,8 @@ class Record:
             else:
                 for figure, value in each["figures"].items():
                     self.values[system][each["measure"]][figure].append(value)
+                if each.get("series"):
+                    self.series[system][each["measure"]] = each["series"]
 
     def median(self, system: str, measure: str, figure: str) -> float | None:
         values = self.values.get(system, {}).get(measure, {}).get(figure)
@@ -63,6 +69,7 @@ class Record:
                     "version": self.versions.get(name),
                     "guarantees": load(name).guarantees,
                     "measures": self.values.get(name, {}),
+                    "series": self.series.get(name, {}),
                     "not run": self.refused.get(name) or self.failures.get(name, {}),
                 }
                 for name in ORDER
@@ -97,13 +104,29 @@ def table(record: Record) -> str:
         for name in names:
             values = record.values[name][measure]
             rows.append([load(name).title, *(shown(values[f]) if f in values else "-" for f in figures)])
+        if len(figures) > WIDEST:
+            rows = [row for row in map(list, zip(*rows, strict=True)) if {*row[1:]} != {"-"}]
         lines += ["", measure, *aligned(rows)]
+        if measure == "drain":
+            lines += shares(record)
     lines += ["", "promises"]
     for name in ORDER:
         if name in record.versions:
             lines.append(f"  {load(name).title} ({record.versions[name]}): {load(name).guarantees}")
     lines += ["", "not run", *(f"  {line}" for line in gaps(record))]
     return "\n".join(lines)
+
+
+def shares(record: Record) -> list[str]:
+    """Return how much of what the bare limits allow Celeriac's drain reaches, where both were measured."""
+    rate = record.median("celeriac_postgres", "drain", "rate")
+    claims = record.median("bare", "limits", "claim+complete rate")
+    tracer = record.median("bare", "limits", "tracer")
+    if not (rate and claims and tracer):
+        return []
+    ceilings = {"the bare claim+complete": claims, "two processes that only trace": 2e6 / tracer}
+    parts = [f"{rate / most:.0%} of {name} ({number(round(most))}/s)" for name, most in ceilings.items()]
+    return [f"  {load('celeriac_postgres').title}: {', '.join(parts)}"]
 
 
 def gaps(record: Record) -> list[str]:
@@ -127,22 +150,3 @@ def aligned(rows: list[list[str]]) -> list[str]:
         padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         lines.append("  " + "  ".join([name.ljust(widths[0]), *padded]))
     return lines
-
-
-def plots(record: Record, folder: Path) -> list[Path]:
-    """Write a bar chart each for what most ask about, and return where."""
-    wanted = {
-        "drain": ("drain", "rate", "no-op jobs a second, two worker processes"),
-        "realistic": ("realistic", "rate", "jobs a second that get and update a row, two worker processes"),
-        "latency": ("latency", "p50", "ms from the call to the body, idle worker, median"),
-        "memory": ("memory", "memory", "MB of an idle worker with two processes (PSS)"),
-    }
-    paths = []
-    for name, (measure, figure, title) in wanted.items():
-        bars = [(load(system).title, record.median(system, measure, figure)) for system in ORDER]
-        found = [(label, value) for label, value in bars if value is not None]
-        if found:
-            path = folder / f"bench-{name}.svg"
-            path.write_text(plot.bars(title, found))
-            paths.append(path)
-    return paths

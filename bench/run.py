@@ -21,6 +21,7 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT)]
 
+import charts  # noqa: E402
 import environments  # noqa: E402
 import report  # noqa: E402
 from bodies import ITEMS  # noqa: E402
@@ -58,7 +59,7 @@ def main() -> None:
         record.seconds = round(time.monotonic() - begin)
         record.save(BUILD / "bench.json")
     print(report.table(record))
-    for path in report.plots(record, BUILD):
+    for path in charts.draw(record, BUILD):
         print(f"plot: {path.relative_to(ROOT)}")
 
 

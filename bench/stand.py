@@ -40,15 +40,19 @@ class Stand:
         self.inbox.bind(os.environ["BENCH_SOCKET"])
         self.workers: list[subprocess.Popen[str]] = []
         self.guards: list[Guard] = []
+        #: What was measured here so far, by measure.
+        self.figures: dict[str, dict[str, float]] = {}
+        #: What the running measure saw over time, by name: pairs of a second and a value.
+        self.series: dict[str, list[tuple[float, float]]] = {}
         self.system: System = load(name)
         self.system.setup()
 
     def hear(self, seconds: float) -> tuple[int, int] | None:
         """Return the next number and time that a `stamp` job told, or None."""
-        self.inbox.settimeout(max(seconds, 0.001))
+        self.inbox.settimeout(max(seconds, 0))
         try:
             return RECORD.unpack(self.inbox.recv(RECORD.size))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return None
 
     def start_worker(self) -> None:
@@ -61,6 +65,8 @@ class Stand:
         """Start the worker and wait until it has answered: each of its processes, as far as one can tell."""
         if self.workers:
             return
+        # What an earlier measure has left would run first, and its dead rows slow the next claims.
+        self.system.clear()
         self.start_worker()
         for number in range(-1, -9, -1):
             self.system.enqueue_one("stamp", number)
@@ -135,10 +141,11 @@ def main() -> None:
         stand = Stand(name, plan, Path(os.environ["BENCH_HOME"]))
         tell("version", figures=stand.system.version())
         for measure in plan["measures"]:
-            started = time.monotonic()
+            started, stand.series = time.monotonic(), {}
             try:
                 figures = import_module(f"measures.{measure}").run(stand)
-                tell(measure, figures=figures, seconds=round(time.monotonic() - started, 1))
+                stand.figures[measure] = figures
+                tell(measure, figures=figures, series=stand.series, seconds=round(time.monotonic() - started, 1))
             except Exception as error:  # noqa: BLE001 - the other measures may succeed
                 traceback.print_exc()
                 tell(measure, error=reason(error))

@@ -9,12 +9,14 @@ import os
 import time
 from typing import Any
 
-FIGURES = {"rate": "/s", "jobs": "", "left": "", "doubled": "", "statements": "/job"}
+FIGURES = {"rate": "/s", "jobs": "", "left": "", "doubled": "", "statements": "/job", "connections": "/job"}
 
 STATEMENTS = """
 SELECT sum(s.calls) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
 WHERE d.datname = current_database() AND s.query !~ 'pg_stat_statements|^SELECT count'
 """
+
+CONNECTIONS = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
 
 
 def run(stand: Any, body: str = "noop", pace: float | None = None) -> dict[str, float]:
@@ -26,6 +28,7 @@ def run(stand: Any, body: str = "noop", pace: float | None = None) -> dict[str, 
     # As autovacuum would have done in a while.
     stand.sql("VACUUM ANALYZE")
     stand.sql("SELECT pg_stat_statements_reset()")
+    connections = stand.sql(CONNECTIONS)[0][0]
     stand.start_worker()
     try:
         stand.wait_for(1, 20)
@@ -36,6 +39,7 @@ def run(stand: Any, body: str = "noop", pace: float | None = None) -> dict[str, 
         stopped = time.monotonic_ns()
         marks = stand.marks()
         statements = stand.sql(STATEMENTS)[0][0] or 0
+        connections = stand.sql(CONNECTIONS)[0][0] - connections
     finally:
         stand.stop_worker()
     if len(marks) < 2:
@@ -50,6 +54,7 @@ def run(stand: Any, body: str = "noop", pace: float | None = None) -> dict[str, 
         "left": count - done,
         "doubled": len(marks) - done,
         "statements": round(float(statements) / len(marks), 2),
+        "connections": round(connections / len(marks), 2),
     }
 
 

@@ -1,8 +1,9 @@
-"""What PostgreSQL allows on this machine: rows like Celeriac's by psycopg alone, no jobs run. The bars to compare with.
+"""What PostgreSQL and Celery allow on this machine: rows like Celeriac's by psycopg alone, no jobs run. The bars.
 
 insert      one INSERT, autocommit: a commit's flush to disk and a round trip
 batch       1,000 rows in a statement
 claim       50 rows taken (SKIP LOCKED) and completed, each a statement and a commit, by two connections at once
+pipe        a claim of 50 jobs to a process and its answer; tracer: one call of Celery's (`bare_celery.py`)
 """
 
 from __future__ import annotations
@@ -13,11 +14,20 @@ import time
 from typing import Any
 from uuid import uuid4
 
+import bare_celery
 import psycopg
 
-from measures import quantile
+from measures import quantile, repeated
 
-FIGURES = {"insert p50": "µs", "insert p99": "µs", "insert rate": "/s", "batch rate": "/s", "claim+complete rate": "/s"}
+FIGURES = {
+    "insert p50": "µs",
+    "insert p99": "µs",
+    "insert rate": "/s",
+    "batch rate": "/s",
+    "claim+complete rate": "/s",
+    "pipe": "µs",
+    "tracer": "µs",
+}
 
 TABLE = """
 CREATE TABLE bare_job (id uuid PRIMARY KEY, task text NOT NULL, queue text NOT NULL, priority smallint NOT NULL,
@@ -52,23 +62,14 @@ def run(stand: Any) -> dict[str, float]:
             connection.execute(MANY, [[uuid4() for _ in range(1_000)]])
         connection.execute("VACUUM ANALYZE bare_job")
     return {
+        "pipe": round(quantile(bare_celery.pipe(seconds / 2), 0.5) * 1e6),
+        "tracer": round(quantile(bare_celery.tracer(seconds / 2), 0.5) * 1e6, 1),
         "insert p50": round(quantile(singles, 0.5) * 1e6),
         "insert p99": round(quantile(singles, 0.99) * 1e6),
         "insert rate": round(len(singles) / sum(singles)),
         "batch rate": round(1_000 / quantile(batches, 0.5)),
         "claim+complete rate": round(claim(2 * stand.plan["drain_seconds"])),
     }
-
-
-def repeated(seconds: float, call: Any) -> list[float]:
-    """Return the seconds of each call, for so long."""
-    taken: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return taken
 
 
 def claim(seconds: float) -> float:

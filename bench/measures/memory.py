@@ -18,13 +18,11 @@ def run(stand: Any) -> dict[str, float]:
     time.sleep(stand.plan["idle_seconds"])
     after, seconds = ticks(sessions), time.monotonic() - started
     used = sum(after.values()) - sum(before.get(pid, 0) for pid in after)
-    figures = {
+    return {
         "memory": round(sum(pss(pid) for pid in after) / 1024, 1),
         "processes": len(after),
         "idle cpu": round(100 * used / os.sysconf("SC_CLK_TCK") / seconds, 2),
     }
-    stand.stop_worker()
-    return figures
 
 
 def ticks(sessions: set[int]) -> dict[int, int]:

@@ -60,7 +60,7 @@ class System:
     requirements: tuple[str, ...]
     lock: str
     python = "3.11"
-    measures: tuple[str, ...] = ("latency", "memory", "enqueue", "drain", "realistic")
+    measures: tuple[str, ...] = ("drain", "latency", "memory", "load", "enqueue", "realistic", "reconnecting")
     #: No-op jobs a second, roughly: how many jobs make a drain of some seconds. It sizes a run and judges nothing.
     pace = 1_000
     #: Whether `enqueue_many` is the system's own, not a loop over `enqueue_one`.

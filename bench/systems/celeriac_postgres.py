@@ -24,6 +24,7 @@ class Celeriac(System):
     distribution = "celery"
     requirements = ("Django", "celery>=5.6,<6", "psycopg[binary]")
     lock = "celeriac"
+    measures = (*System.measures, "growth", "soak")
     pace = 10_000
     apps = ("celeriac",)
     inserts = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from systems import IN_STAND
+from systems import IN_STAND, System
 from systems.celeriac_postgres import Celeriac
 
 if IN_STAND:
@@ -15,6 +15,7 @@ if IN_STAND:
 class OnSqlite(Celeriac):
     title = "Celeriac, SQLite"
     guarantees = "a committed row in a file, in the caller's transaction; one host; result kept"
+    measures = System.measures
     pace = 2_000
     shop = "shop"
     inserts = False
