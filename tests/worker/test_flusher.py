@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.db import connections
 from django.db.utils import DataError
 
 from celeriac.ledger import dead
@@ -48,10 +49,13 @@ def patient(monkeypatch):
 
     def count(endings, stories):
         writes.append(len(endings))
+        finished = finish(endings, stories)
+        connections.close_all()  # the thread's own, which outlives the test
         wrote.set()
-        return finish(endings, stories)
+        return finished
 
     monkeypatch.setattr(flusher, "finish", count)
+    monkeypatch.setattr(flusher.bell, "ring_done", lambda: None)
     return flusher.flusher(), writes, wrote
 
 
