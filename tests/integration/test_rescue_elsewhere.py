@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.db.utils import ConnectionHandler
 
+from celeriac.ledger import prepared
 from celeriac.ledger.models import Job, Worker
 from tests.integration.looking import ended, lines, settings_env
 from tests.servers import free_port
@@ -60,6 +64,11 @@ def test_without_locks_a_killed_workers_job_runs_again(celery_worker_process, tm
     assert (row.state, row.attempt, row.losses, row.claim_no) == ("succeeded", 0, 0, 2)
 
 
+def answers(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def pgbouncer(postgres, tmp_path, transactional_db) -> Iterator[int]:
     """A pooler in transaction mode before the test database; its port."""
@@ -84,6 +93,7 @@ def pgbouncer(postgres, tmp_path, transactional_db) -> Iterator[int]:
         as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     with (home / "out").open("w") as out:
         process = subprocess.Popen([program, str(home / "ini")], stdout=out, stderr=out, **as_nobody)
+    wait_until(lambda: answers(port))
     yield port
     process.kill()
     process.wait()
@@ -101,3 +111,15 @@ def test_through_a_pooler_a_killed_workers_job_runs_again(celery_worker_process,
     row = killed_and_rescued(celery_worker_process, env, gate, path, "default", lambda: hold.delay(str(gate), path))
     assert (row.state, row.attempt, row.losses) == ("succeeded", 0, 0)
     assert not Worker.objects.filter(locked=True).exists()
+
+
+def test_a_pooler_that_nobody_told_of_is_found_out(pgbouncer):
+    """What is prepared in one of its sessions is missing in the next."""
+    told = {**connections["default"].settings_dict, "HOST": "127.0.0.1", "PORT": pgbouncer}
+    connection = ConnectionHandler({"default": told})["default"]
+    for _ in range(2 * prepared.USES):
+        with prepared.watched_cursor(connection) as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+            assert cursor.fetchone() == (0,)
+    assert not prepared.may_prepare(connection)
+    connection.close()

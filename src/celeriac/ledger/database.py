@@ -17,6 +17,7 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from celeriac.conf import settings
 from celeriac.errors import LedgerMissing, NotMigrated
+from celeriac.ledger import prepared
 
 __all__ = [
     "alias_of",
@@ -26,6 +27,7 @@ __all__ = [
     "execute",
     "expect_forks",
     "explained",
+    "insert_cursor",
     "is_postgresql",
     "keeps_sessions",
     "poll_seconds",
@@ -125,23 +127,25 @@ def _names_missing_table(error: DatabaseError) -> bool:
     return "celeriac_" in text and ("does not exist" in text or "no such table" in text or "doesn't exist" in text)
 
 
+#: What workers repeat all day. The rest is planned each time: a plan made for a small table might outlive it.
+HOT = frozenset({"claim", "finish", "release", "renew", "reschedule"})
+
+
 def execute(name: str, params: dict[str, Any], using: str | None = None) -> list[tuple[Any, ...]]:
-    """Run the PostgreSQL statement *name* and return its rows.
-
-    For the statements a worker repeats: prepared on the connection where that is allowed, since planning a claim costs
-    as much as running it. A pooler between would lose what was prepared.
-    """
+    """Run the PostgreSQL statement *name* and return its rows; the hot ones prepared, where that is allowed."""
     connection = connection_of(using)
-    if not _psycopg3(connection) or not keeps_sessions(using):
-        with connection.cursor() as cursor:
-            cursor.execute(statement(name), params)
-            return cursor.fetchall() if cursor.description else []
-    import psycopg
-
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement(name), params, prepare=True)
+    with connection.wrap_database_errors:
+        hot = name in HOT and _psycopg3(connection) and prepared.may_prepare(connection)
+    with connection.wrap_database_errors, prepared.cursor(connection) if hot else connection.cursor() as cursor:
+        cursor.execute(statement(name), params)
         return cursor.fetchall() if cursor.description else []
+
+
+def insert_cursor(using: str | None = None) -> AbstractContextManager[Any]:
+    """Return the cursor for a caller's INSERT on PostgreSQL, on the caller's own connection."""
+    connection = connection_of(using)
+    return prepared.watched_cursor(connection) if _psycopg3(connection) else connection.cursor()
 
 
 def _psycopg3(connection: BaseDatabaseWrapper) -> bool:

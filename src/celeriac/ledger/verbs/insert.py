@@ -7,7 +7,7 @@ from uuid import UUID
 from celeriac import events, faults
 from celeriac.ledger import portable
 from celeriac.ledger.columns import alike, arrays, batches
-from celeriac.ledger.database import connection_of, explained, is_postgresql, statement, writing
+from celeriac.ledger.database import explained, insert_cursor, is_postgresql, statement, writing
 from celeriac.ledger.models import Edge
 from celeriac.ledger.rows import NewJob
 
@@ -34,7 +34,7 @@ def write_jobs(batch: list[NewJob], using: str | None) -> int:
     """Do what `insert` does, for a verb that tells of it under its own name."""
     if not is_postgresql(using):
         return portable.insert(batch, using=using)
-    with connection_of(using).cursor() as cursor:
+    with insert_cursor(using) as cursor:
         form, values = _form(batch)
         cursor.execute(statement(form), values)
         inserted = int(cursor.rowcount)

@@ -1,0 +1,88 @@
+"""Statements that the server plans once for a connection: planning a claim or an insert costs as much as running it.
+
+Django tells psycopg never to prepare, because a pooler that gives each transaction another session would lose what was
+prepared. So it is done for our own statements only, where the connection is proved to be one session of the server.
+"""
+
+import weakref
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["cursor", "may_prepare", "watched_cursor"]
+
+#: From this use of a connection on its inserts are prepared: most requests make one or two calls, on a new connection.
+USES = 5
+
+
+class _Session:
+    __slots__ = ("direct", "uses")
+
+    def __init__(self) -> None:
+        self.uses = 0
+        self.direct: bool | None = None
+
+
+#: What is known of each of psycopg's connections.
+_sessions: weakref.WeakKeyDictionary[Any, _Session] = weakref.WeakKeyDictionary()
+
+
+def _session(connection: BaseDatabaseWrapper) -> _Session:
+    session = _sessions.get(connection.connection)
+    if session is None:
+        session = _sessions[connection.connection] = _Session()
+    return session
+
+
+def may_prepare(connection: BaseDatabaseWrapper) -> bool:
+    """Whether *connection*, which is open and psycopg's, is and stays one session of the server.
+
+    A pooler gives its clients process numbers of its own making, by which they may cancel; the server's is another.
+    DISABLE_SERVER_SIDE_CURSORS is how a project tells Django of a pooler, and counts as well.
+    """
+    session = _session(connection)
+    if session.direct is None:
+        raw = connection.connection
+        if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+            session.direct = False
+        else:
+            [number] = raw.execute("SELECT pg_backend_pid()").fetchone()
+            session.direct = number == raw.info.backend_pid
+    return session.direct
+
+
+def cursor(connection: BaseDatabaseWrapper) -> Any:
+    """Return psycopg's cursor for a statement that is to be prepared, past what watches Django's."""
+    return _preparing()(connection.connection)
+
+
+def watched_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+    """Return a cursor as `connection.cursor()` does, wrapped as that is, which prepares if it may.
+
+    Where statements are logged it is that one: whoever looks at them wants to see the values.
+    """
+    connection.ensure_connection()
+    session = _session(connection)
+    session.uses += 1
+    if session.uses < USES or connection.queries_logged or not may_prepare(connection):
+        return connection.cursor()
+    connection.validate_thread_sharing()
+    return connection.make_cursor(cursor(connection))
+
+
+@cache
+def _preparing() -> Any:
+    import psycopg
+
+    class Preparing(psycopg.Cursor[Any]):
+        def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
+            manager = self.connection
+            before, manager.prepare_threshold = manager.prepare_threshold, 0
+            try:
+                return super().execute(query, params, prepare=True)
+            finally:
+                manager.prepare_threshold = before
+
+    return Preparing

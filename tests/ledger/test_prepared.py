@@ -1,0 +1,89 @@
+"""Hot statements are planned once for a connection, where it is proved to be one session of the server."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from celeriac.ledger import prepared
+from tests.ledger_helpers import Ledger, a_job, ending
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+pytest.importorskip("psycopg")
+
+
+@pytest.fixture
+def ledger():
+    connection.close()
+    connection.ensure_connection()
+    return Ledger("default")
+
+
+def plans() -> list[tuple[str, int]]:
+    """What is prepared in this session: the table's verb, and how often it ran."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement, generic_plans + custom_plans FROM pg_prepared_statements")
+        rows = cursor.fetchall()
+    verbs = {"due AS": "claim", "finished AS": "finish", "INSERT": "insert"}
+    return sorted((next(verb for text, verb in verbs.items() if text in sql), count) for sql, count in rows)
+
+
+def test_claims_and_ends_are(ledger):
+    for _ in range(3):
+        ledger.given()
+        ledger.finish(*map(ending, ledger.claim()))
+    assert plans() == [("claim", 3), ("finish", 3)]
+
+
+def test_inserts_are_once_a_connection_has_seen_a_few(ledger):
+    for _ in range(prepared.USES - 1):
+        ledger.insert(a_job())
+    assert plans() == []
+    with transaction.atomic():
+        ledger.insert(a_job())
+        ledger.insert(a_job())
+    assert plans() == [("insert", 2)]
+
+
+def test_after_a_rollback_it_is_prepared_anew(ledger):
+    for _ in range(prepared.USES):
+        with transaction.atomic():
+            ledger.insert(a_job())
+            transaction.set_rollback(True)
+    ledger.insert(a_job())
+    assert plans() == [("insert", 1)]
+    ledger.balances(inserted=1)
+
+
+def test_a_pooler_that_the_project_tells_of_gets_none(ledger, monkeypatch):
+    monkeypatch.setitem(connections["default"].settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
+    for _ in range(prepared.USES):
+        ledger.given()
+    ledger.finish(*map(ending, ledger.claim()))
+    assert plans() == []
+
+
+def test_what_watches_a_projects_statements_sees_an_insert_all_the_same(ledger):
+    for _ in range(prepared.USES):
+        ledger.insert(a_job())
+    with CaptureQueriesContext(connection) as seen:
+        ledger.insert(a_job())
+    [query] = seen.captured_queries
+    assert "INSERT INTO celeriac_job" in query["sql"]
+    told = []
+    with connection.execute_wrapper(lambda run, sql, *rest: told.append(sql) or run(sql, *rest)):
+        ledger.insert(a_job())
+    assert len(told) == 1
+    assert plans() == [("insert", 2)]
+
+
+def test_nothing_else_of_the_project_is_prepared(ledger):
+    for _ in range(prepared.USES):
+        ledger.insert(a_job())
+    for _ in range(10):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM celeriac_queue WHERE name = %s", ["q"])
+    assert plans() == [("insert", 1)]
+    assert connection.connection.prepare_threshold is None
