@@ -24,6 +24,10 @@ _BROKER_ONLY = frozenset(
     }
 )
 
+#: Options that a row has a column for. With these and the broker's alone a call has no headers.
+_IN_COLUMNS = frozenset({"queue", "exchange", "routing_key", "priority", "countdown", "eta", "expires", "retries"})
+_NO_HEADERS = _BROKER_ONLY | _IN_COLUMNS | {"task_id", "ignore_result"}
+
 
 class Asked(NamedTuple):
     """A call, ready to insert: its task id as the caller knows it, its row, and what signals are told."""
@@ -51,12 +55,13 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
         celeriac.errors.PayloadError: when arguments or callbacks cannot be kept.
         ValueError: for a priority outside 0-9, for a key that comes out empty or too long.
     """
+    options = {key: value for key, value in options.items() if value is not None}
     rules = rules_for(task, options)
     queue_name, options = _routed(app, name, args, kwargs, task, options)
     named = options.get("task_id")
     id_ = job_id(named) if named else new_uuid()
     task_id = str(named or id_)
-    headers = _headers(app, task, task_id, options)
+    headers = _headers(app, task, task_id, options, other_id=named is not None and str(id_) != task_id)
     run = getattr(task, "run", None)
     packed_args, packed_kwargs = payload.encode_call(name, args or (), kwargs or {}, run)
     delay, run_at = _when(app, options.get("countdown"), options.get("eta"))
@@ -96,9 +101,15 @@ def _routed(
     return str(queue_name), {**{key: value for key, value in routed.items() if key not in _BROKER_ONLY}, **options}
 
 
-def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Celery's message headers would tell the worker, without what is empty or in a column."""
+def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any], *, other_id: bool) -> dict[str, Any]:
+    """Return what Celery's message headers would tell the worker, without what is empty or in a column.
+
+    *other_id*: the row's is not the task's.
+    """
     parent = app.current_worker_task
+    ignore_result = _unless(options.get("ignore_result"), getattr(task, "ignore_result", None))
+    if parent is None and not other_id and ignore_result is None and options.keys() <= _NO_HEADERS:
+        return {}
     root_id, parent_id = options.get("root_id"), options.get("parent_id")
     if parent is not None and parent.request.id:
         root_id = root_id or parent.request.root_id or parent.request.id
@@ -106,14 +117,14 @@ def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any]) -> d
     stamped = list(options.get("stamped_headers") or ())
     limits = [options.get("time_limit"), options.get("soft_time_limit")]
     headers = {
-        "id": task_id if str(job_id(task_id)) != task_id else None,
+        "id": task_id if other_id else None,
         "root_id": root_id if root_id != task_id else None,
         "parent_id": parent_id,
         "group": options.get("group_id"),
         "group_index": options.get("group_index"),
         "shadow": options.get("shadow"),
         "timelimit": limits if any(limits) else None,
-        "ignore_result": _unless(options.get("ignore_result"), getattr(task, "ignore_result", None)),
+        "ignore_result": ignore_result,
         "callbacks": _frozen(options.get("link")),
         "errbacks": _frozen(options.get("link_error")),
         "chain": options.get("chain"),

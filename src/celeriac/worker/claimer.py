@@ -108,9 +108,7 @@ class Claimer(threading.Thread):
         if self._cancels:
             self._cancels = False
             self.mark_cancels()
-        # Not while others may take us for lost: no body would start.
-        while self._hot and self.dispatcher.free and not self._stopping and now() < self.dispatcher.board.fresh_until:
-            self._claim_from(next(iter(self._hot)))
+        self._claim_hot()
         wait = max(0.0, self._looked + poll - time.monotonic()) if not self.to_terminate else 0.02
         for channel, queue in self.listener.wait(wait, connection if self._listening else None):
             if queue == bell.SCHEDULED:
@@ -119,6 +117,12 @@ class Claimer(threading.Thread):
                 self._cancels = True
             elif channel == bell.READY and queue in self.queues():
                 self._hot[queue] = None
+        self._claim_hot()  # what rang comes before the book-keeping of the next round
+
+    def _claim_hot(self) -> None:
+        # Not while others may take us for lost: no body would start.
+        while self._hot and self.dispatcher.free and not self._stopping and now() < self.dispatcher.board.fresh_until:
+            self._claim_from(next(iter(self._hot)))
 
     def queues(self) -> Iterable[str]:
         """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""
