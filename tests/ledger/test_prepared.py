@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from celeriac.ledger import prepared
-from tests.ledger_helpers import Ledger, a_job, ending
+from celeriac.ledger.columns import arrays, stories
+from celeriac.ledger.database import statement
+from tests.ledger_helpers import Ledger, a_job, an_id, back, ending
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,11 +34,47 @@ def plans() -> list[tuple[str, int]]:
     return sorted((next(verb for text, verb in verbs.items() if text in sql), count) for sql, count in rows)
 
 
-def test_claims_and_ends_are(ledger):
+def test_claims_are_on_a_connection_of_our_own(ledger):
+    prepared.pin(connection)
     for _ in range(3):
         ledger.given()
         ledger.finish(*map(ending, ledger.claim()))
-    assert plans() == [("claim", 3), ("finish", 3)]
+    assert plans() == [("claim", 3)]
+
+
+def test_elsewhere_the_planner_looks_each_time(ledger):
+    for _ in range(3):
+        ledger.given()
+        ledger.finish(*map(ending, ledger.claim()))
+    assert plans() == []
+
+
+def test_the_plan_of_a_claim_is_right_from_the_start(ledger):
+    """It is made while the table is empty, and outlives that."""
+    prepared.pin(connection)
+    sql = statement("claim").replace("%(limit)s", "$3").replace("%(worker)s", "$1").replace("%(queue)s", "$2")
+    with connection.cursor() as cursor:
+        cursor.execute(f"PREPARE claiming (uuid, text, int) AS {sql}")
+        cursor.execute(f"EXPLAIN EXECUTE claiming ('{an_id()}', 'q', 400)")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using celeriac_job_claim" in plan
+    assert "Index Scan using celeriac_job_pkey" in plan
+    assert not {"Sort", "Seq Scan on celeriac_job"} & set(re.findall(r"Sort|Seq Scan on \w+", plan)), plan
+
+
+@pytest.mark.parametrize("verb", ["finish", "release", "reschedule"])
+def test_what_ends_a_claim_does_not_read_all_that_runs(ledger, verb):
+    """There is an index of what runs, for rescue; the planner thinks that it is short."""
+    jobs = ledger.running_many(50)
+    rows = {"finish": ending, "release": None, "reschedule": back}[verb]
+    values = arrays([rows(job) for job in jobs]) if rows else {"id": [], "claim_no": []}
+    if rows:
+        values |= stories([])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE celeriac_worker")
+        cursor.execute(f"EXPLAIN {statement(verb)}", values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "celeriac_job_held" not in plan, plan
 
 
 def test_inserts_are_once_a_connection_has_seen_a_few(ledger):

@@ -127,17 +127,15 @@ def _names_missing_table(error: DatabaseError) -> bool:
     return "celeriac_" in text and ("does not exist" in text or "no such table" in text or "doesn't exist" in text)
 
 
-#: What workers repeat all day. The rest is planned each time: a plan made for a small table might outlive it.
-HOT = frozenset({"claim", "finish", "release", "renew", "reschedule"})
+#: What is prepared on a connection of our own. The rest is planned each time, for tables as they are by then.
+PREPARED = frozenset({"claim"})
 
 
 def execute(name: str, params: dict[str, Any], using: str | None = None) -> list[tuple[Any, ...]]:
-    """Run the PostgreSQL statement *name* and return its rows; the hot ones prepared, where that is allowed."""
+    """Run the PostgreSQL statement *name* and return its rows."""
     connection = connection_of(using)
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        hot = name in HOT and _psycopg3(connection) and prepared.may_prepare(connection)
-    with connection.wrap_database_errors, prepared.cursor(connection) if hot else connection.cursor() as cursor:
+    once = name in PREPARED and prepared.is_pinned(connection)
+    with connection.wrap_database_errors, prepared.cursor(connection) if once else connection.cursor() as cursor:
         cursor.execute(statement(name), params)
         return cursor.fetchall() if cursor.description else []
 

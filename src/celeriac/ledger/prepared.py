@@ -1,5 +1,8 @@
 """Statements that the server plans once for a connection: planning a claim or an insert costs as much as running it.
 
+A plan that is kept is one for whatever the table becomes. An INSERT of values has only one; for claims the planner is
+told, on the claimer's own connection, which to choose (docs/decisions/0023-prepared-statements.md).
+
 Django tells psycopg never to prepare, because a pooler that gives each transaction another session would lose what was
 prepared. So it is done for our own statements only, where the connection is proved to be one session of the server.
 """
@@ -11,17 +14,25 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["cursor", "may_prepare", "watched_cursor"]
+__all__ = ["cursor", "is_pinned", "may_prepare", "pin", "watched_cursor"]
 
 #: From this use of a connection on its inserts are prepared: most requests make one or two calls, on a new connection.
 USES = 5
 
 
+#: Leaves index scans in the index's order. A plan made while the table is empty would read and sort all of it.
+ONE_PLAN = """
+    SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off;
+    SET enable_sort = off; SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
+
+
 class _Session:
-    __slots__ = ("direct", "uses")
+    __slots__ = ("direct", "pinned", "uses")
 
     def __init__(self) -> None:
         self.uses = 0
+        self.pinned = False
         self.direct: bool | None = None
 
 
@@ -51,6 +62,20 @@ def may_prepare(connection: BaseDatabaseWrapper) -> bool:
             [number] = raw.execute("SELECT pg_backend_pid()").fetchone()
             session.direct = number == raw.info.backend_pid
     return session.direct
+
+
+def pin(connection: BaseDatabaseWrapper) -> None:
+    """Have this connection, which nobody but us uses, prepare what `execute` repeats most."""
+    with connection.wrap_database_errors:
+        if not may_prepare(connection):
+            return
+        connection.connection.execute(ONE_PLAN)
+        _session(connection).pinned = True
+
+
+def is_pinned(connection: BaseDatabaseWrapper) -> bool:
+    """Whether `pin` was told of this connection."""
+    return connection.connection is not None and _session(connection).pinned
 
 
 def cursor(connection: BaseDatabaseWrapper) -> Any:

@@ -11,7 +11,7 @@ from celery.platforms import signals
 from django.db import connections
 
 from celeriac.conf import settings
-from celeriac.ledger import bell
+from celeriac.ledger import bell, prepared
 from celeriac.ledger.database import can_notify, connection_of, poll_seconds, unforked
 from celeriac.ledger.doorbell import Ear
 from celeriac.ledger.queries import cancels_of, held_by
@@ -92,6 +92,7 @@ class Claimer(threading.Thread):
         connection = connection_of()
         if can_notify() and not self._listening:
             self.listener.listen(connection, bell.READY)
+            prepared.pin(connection)
             self._listening = True
             self._looked = 0.0  # rings before we listened went unheard
             self._cancels = True
