@@ -29,7 +29,7 @@ class Settings:
 
     #: A claim is as many jobs as a slot is expected to run in this time; a job slower than this loses its claim-mates
     #: to other workers. Longer is faster for tiny jobs and less fair.
-    CLAIM_SECONDS: float = 0.05
+    CLAIM_SECONDS: float = 0.1
 
     #: How often a worker renews its presence.
     HEARTBEAT_SECONDS: float = 2.0

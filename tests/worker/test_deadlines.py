@@ -19,7 +19,7 @@ from celeriac.worker.deadlines import REST, SHED, SOON, UNTAKEN, Deadlines
 from celeriac.worker.dispatch import Dispatcher, InFlight
 from tests.worker.claims import a_claimed
 
-PATIENCE = SHED * 0.05  # of CLAIM_SECONDS
+PATIENCE = SHED * 0.1  # of CLAIM_SECONDS
 PID = 4711
 
 

@@ -3,7 +3,7 @@
 A bootstep (`step`) starts its threads beside Celery's consumer, which serves remote control and plain tasks and may
 wait for its broker as long as it likes:
 
-    claimer    waits for the bell or a free slot, claims what the slots can run in about 50 ms, hands it to the pool
+    claimer    waits for the bell or a free slot, claims what the slots can run in about 100 ms, hands it to the pool
     presence   renews the worker's row; the answer says who leads
     deadlines  watches the time limits of what runs
     upkeep     unparks what this worker knows; in the leader also stages what is due and cancels what expired

@@ -16,7 +16,7 @@ class Pace:
     #: Weight of the newest observation.
     WEIGHT = 0.3
     #: No claim is larger, however fast the jobs: a claim is what a killed process has to give back.
-    MOST = 400
+    MOST = 1000
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
