@@ -120,13 +120,18 @@ def _unlike_expected(stage: Stage, ends: dict[int, End], lost: set[int], broken:
 def _recovery(stage: Stage, found: witness.Findings) -> float | None:
     """Seconds; where the scenario set none, the longest from a kill until the first of its bodies ran again.
 
-    The first: what else a whole worker held are suspects, which run one after the other until each is cleared.
+    The first: what else a whole worker held are suspects, which run one after the other until each is cleared. And of
+    each body its first death: after the second it waits 3 s, as it should (`outcomes.judge`).
     """
     if stage.recovery is not None:
         return stage.recovery
     ordinary = [gap for gap in found.gaps if stage.asked[gap[0]] in ORDINARY]
     # Stock Celery has no head of the queue: what is measured there is any body.
     measured = [gap for gap in ordinary if gap[0] in stage.measured] or ([] if stage.is_ours else ordinary)
+    deaths: dict[int, tuple[int, int, float]] = {}
+    for gap in measured:
+        deaths.setdefault(gap[0], gap)
+    measured = list(deaths.values())
     first: dict[int, float] = {}
     for _, pid, seconds in measured:
         worker = stage.crew.coroner.worker_of.get(pid, pid)

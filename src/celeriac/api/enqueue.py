@@ -35,30 +35,42 @@ def enqueue(calls: Sequence[Asked]) -> list[str]:
     """
     if signals.before_task_publish.receivers:
         calls = [asked._replace(job=_told(asked)) for asked in calls]
-    answers: list[Keyed] = outside_loop(_insert_and_ring, calls)
+    answers: Answers = outside_loop(_insert_and_ring, calls)
     if signals.after_task_publish.receivers:
-        for asked, answer in zip(calls, answers, strict=True):
-            if answer.outcome != "existing":
+        for index, asked in enumerate(calls):
+            if _is_there(answers, index):
                 signals.after_task_publish.send(
                     sender=asked.job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
                 )
-    return [answer.task_id for answer in answers]
+    ids = [asked.task_id for asked in calls]
+    for index, answer in answers.items():
+        ids[index] = answer.task_id
+    return ids
 
 
-def _insert_and_ring(calls: Sequence[Asked]) -> list[Keyed]:
-    plain = [asked.job for asked in calls if asked.terms is None]
-    with writing() if len(plain) < len(calls) else nullcontext():
-        insert(plain)
-        answers = [put(asked) if asked.terms else Keyed(asked.job.id, asked.task_id, "made") for asked in calls]
+#: What became of the calls with keys, by their index. The others are jobs now, each by its own id.
+Answers = dict[int, Keyed]
+
+
+def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
+    keyed = [index for index, asked in enumerate(calls) if asked.terms is not None]
+    with writing() if keyed else nullcontext():
+        insert([asked.job for asked in calls if asked.terms is None])
+        answers = {index: put(calls[index]) for index in keyed}
     rings: set[str] = set()
-    for asked, answer in zip(calls, answers, strict=True):
-        if answer.outcome != "existing":
+    for index, asked in enumerate(calls):
+        if not answers or _is_there(answers, index):
             job = asked.job
             rings.add(job.queue)
             if job.delay > 0 or job.run_at is not None or job.lane:
                 rings.add(bell.SCHEDULED)
     bell.ring_on_commit(rings)
     return answers
+
+
+def _is_there(answers: Answers, index: int) -> bool:
+    """Whether a call made a job, or changed one."""
+    return index not in answers or answers[index].outcome != "existing"
 
 
 def put(asked: Asked) -> Keyed:
