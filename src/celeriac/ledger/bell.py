@@ -112,8 +112,8 @@ class _Ringer(threading.Thread):
                 self._gathering = False
         if self.pending:
             self._send(connection)
-        if not self.pending:
-            self.idle.set()
+            return listening  # whoever came to wait meanwhile has woken us for nothing
+        self.idle.set()
         heard = self._hear(IDLE_SECONDS, connection if listening else None)
         if heard or self.pending or self.waiters:
             self._last = time.monotonic()
