@@ -135,11 +135,14 @@ def claiming() -> float:
     Each is rolled back, so that all claim the same rows; the commit's flush, which no size of a table changes, is left
     out with that.
     """
-    from django.db import transaction
+    from django.db import connection, transaction
 
+    from celeriac.ledger import prepared
     from celeriac.ledger.verbs import claim
     from celeriac.worker.pace import Pace
 
+    connection.ensure_connection()
+    prepared.pin(connection)  # as the claimer's
     taken = []
     for _ in range(WARM + CLAIMS):
         with transaction.atomic():
