@@ -59,7 +59,7 @@ def test_a_revoke_that_is_rolled_back_asked_nobody(worker, tmp_path):
 
 def test_it_works_in_a_coroutine(worker, tmp_path):
     later, running = noop.apply_async(countdown=3600), until_cancelled.delay(str(tmp_path / "notes"))
-    started(running)
+    wait_until(lambda: lines(tmp_path / "notes"))  # running is the row; the body comes a moment later
 
     async def call():
         later.revoke()

@@ -11,7 +11,7 @@ from celeriac.api.operate import By, Selection, Step
 from celeriac.errors import NotSerializable, WrongArguments
 from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.models import Job
-from tests.integration.looking import attempts, ended, job, lines, now, started, state
+from tests.integration.looking import attempts, ended, job, lines, now, state
 from tests.shop.celery import app
 from tests.shop.tasks import hold, noop, note, together, until_cancelled
 from tests.waiting import wait_until
@@ -125,7 +125,7 @@ def test_many_are_begun_and_gone_on_with(worker, shelf):
 def test_discarded_and_cancelled_with_the_account_of_it(worker, shelf, tmp_path):
     failed, later = note.delay(str(shelf), "x"), noop.apply_async(countdown=3600)
     runs = until_cancelled.delay(str(tmp_path / "notes"))
-    started(runs)
+    wait_until(lambda: lines(tmp_path / "notes"))
     ended(failed)
     discarded = operate.discard(Selection(task=NOTES), ADA)
     cancelled = operate.cancel(Selection(), ADA)
@@ -137,8 +137,8 @@ def test_discarded_and_cancelled_with_the_account_of_it(worker, shelf, tmp_path)
 
 
 def test_a_signal_ends_the_process(worker, tmp_path):
-    runs = hold.delay(str(tmp_path / "gate"))
-    started(runs)
+    runs = hold.delay(str(tmp_path / "gate"), str(tmp_path / "notes"))
+    wait_until(lambda: lines(tmp_path / "notes"))
     operate.cancel(Selection.of(runs.id), ADA, terminate=True)
     assert state(runs) == ("cancelled", "terminated")
 
