@@ -121,8 +121,8 @@ class Celery(celery.Celery):
         """Return what a call comes to, with the options that the task declares and those of the job that calls."""
         if task is not None and options.get("task_type") is None:
             # Task.apply_async has merged the task's own options; a call by name has not.
-            declared = {key: value for key, value in task._get_exec_options().items() if value is not None}  # noqa: SLF001
-            options = {**declared, **{key: value for key, value in options.items() if value is not None}}
+            given = {key: value for key, value in options.items() if value is not None}
+            options = {**task._get_exec_options(), **given}  # noqa: SLF001
         parent = self.current_worker_task
         if parent is not None and self.conf.task_inherit_parent_priority and options.get("priority") is None:
             options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}

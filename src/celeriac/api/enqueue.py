@@ -59,7 +59,7 @@ def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
         answers = {index: put(calls[index]) for index in keyed}
     rings: set[str] = set()
     for index, asked in enumerate(calls):
-        if not answers or _is_there(answers, index):
+        if _is_there(answers, index):
             job = asked.job
             rings.add(job.queue)
             if job.delay > 0 or job.run_at is not None or job.lane:

@@ -102,7 +102,7 @@ class _Asking:
         self._app = app
         self._eager = app.conf.task_always_eager
         self._ids = new_uuids()
-        self._examples: dict[str, _Example | None] = {}
+        self._examples: dict[str, _Example] = {}
 
     def ask(self, signature: Mapping[str, Any]) -> Asked | None:
         """Return the call, or None for one that the ledger has no part in."""

@@ -73,12 +73,8 @@ def can_notify(using: str | None = None) -> bool:
 
 
 def keeps_sessions(using: str | None = None) -> bool:
-    """Whether a connection of ours is one session of the server.
-
-    DISABLE_SERVER_SIDE_CURSORS is how a project tells Django of a pooler in transaction mode, which gives each
-    transaction another session.
-    """
-    return not connection_of(using).settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+    """Whether a connection of ours is one session of the server, for all that the project says."""
+    return not prepared.is_pooled(connection_of(using))
 
 
 def poll_seconds(using: str | None = None) -> float:

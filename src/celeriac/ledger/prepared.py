@@ -14,11 +14,10 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["cursor", "is_pinned", "may_prepare", "pin", "watched_cursor"]
+__all__ = ["cursor", "is_pinned", "is_pooled", "may_prepare", "pin", "watched_cursor"]
 
 #: From this use of a connection on its inserts are prepared: most requests make one or two calls, on a new connection.
 USES = 5
-
 
 #: Leaves index scans in the index's order. A plan made while the table is empty would read and sort all of it.
 ONE_PLAN = """
@@ -47,16 +46,23 @@ def _session(connection: BaseDatabaseWrapper) -> _Session:
     return session
 
 
+def is_pooled(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the project says that a pooler gives each transaction another session.
+
+    DISABLE_SERVER_SIDE_CURSORS is how it tells Django.
+    """
+    return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
+
+
 def may_prepare(connection: BaseDatabaseWrapper) -> bool:
     """Whether *connection*, which is open and psycopg's, is and stays one session of the server.
 
     A pooler gives its clients process numbers of its own making, by which they may cancel; the server's is another.
-    DISABLE_SERVER_SIDE_CURSORS is how a project tells Django of a pooler, and counts as well.
     """
     session = _session(connection)
     if session.direct is None:
         raw = connection.connection
-        if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+        if is_pooled(connection):
             session.direct = False
         else:
             [number] = raw.execute("SELECT pg_backend_pid()").fetchone()
@@ -103,11 +109,11 @@ def _preparing() -> Any:
 
     class Preparing(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
-            manager = self.connection
-            before, manager.prepare_threshold = manager.prepare_threshold, 0
+            session = self.connection
+            before, session.prepare_threshold = session.prepare_threshold, 0
             try:
                 return super().execute(query, params, prepare=True)
             finally:
-                manager.prepare_threshold = before
+                session.prepare_threshold = before
 
     return Preparing
