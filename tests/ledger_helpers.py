@@ -135,8 +135,8 @@ class Ledger:
     def settle(self, *settlements: Settlement) -> verbs.Settled:
         return verbs.settle(settlements, using=self.alias)
 
-    def renew(self, present: Present, stale: int | None = None, *, settled: bool = True) -> Renewal:
-        return verbs.renew(present, stale, settled=settled, using=self.alias)
+    def renew(self, present: Present, stale: int | None = None, **knows: Any) -> Renewal:
+        return verbs.renew(present, stale, using=self.alias, **knows)
 
     def leave(self, worker: UUID) -> None:
         verbs.leave(worker, using=self.alias)

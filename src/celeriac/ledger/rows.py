@@ -172,12 +172,16 @@ class Present(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """What a renewal found: whether the row had to be made, who leads, and whether a job of ours is to be cancelled."""
+    """What a renewal found: whether the row had to be made, who leads, and whether a job of ours is to be cancelled.
+
+    Where the row was made, *held* is the longest time, in seconds, for which another worker's session has held.
+    """
 
     made: bool
     holder: UUID | None
     number: int
     cancels: bool = False
+    held: float = 0.0
 
 
 class Sighting(NamedTuple):

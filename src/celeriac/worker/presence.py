@@ -19,7 +19,7 @@ from celeriac.ledger.models import Worker
 from celeriac.ledger.rows import Present
 from celeriac.ledger.verbs import leave, renew
 from celeriac.loops import Loop
-from celeriac.upkeep.census import MISSED
+from celeriac.upkeep.census import MISSED, RETURNED
 from celeriac.upkeep.leader import Leadership
 from celeriac.worker.board import Board, now
 
@@ -60,7 +60,7 @@ class Presence(Loop):
         self._steady_since: float | None = None
 
     def steady(self) -> float:
-        """Return for how many seconds renewals have worked and sessions have held."""
+        """Return for how many seconds renewals have worked and sessions have held: ours, and others' before we came."""
         late = now() >= self.board.fresh_until  # a renewal that hangs has not failed yet
         return 0.0 if late or self._steady_since is None else now() - self._steady_since
 
@@ -72,7 +72,9 @@ class Presence(Loop):
         """Write the row as of now; return the seconds until it should be written again."""
         asked = now()
         led = self.leadership.leads(asked)
-        renewal = renew(self._present(), self.leadership.stale(asked), settled=self.steady() > MISSED * self.heartbeat)
+        settles = RETURNED * self.heartbeat
+        stale = self.leadership.stale(asked)
+        renewal = renew(self._present(), stale, settled=self.steady() > settles, settles=settles)
         answered = now()
         self.leadership.told(renewal, asked, answered)
         if renewal.made and self._known:
@@ -83,8 +85,10 @@ class Presence(Loop):
                 self.worker.hostname,
             )
         self.board.fresh_until = asked + MISSED * self.heartbeat
-        if self._steady_since is None or answered - asked > self.heartbeat:
+        if answered - asked > self.heartbeat:
             self._steady_since = answered
+        elif self._steady_since is None:
+            self._steady_since = answered - (0.0 if self._known else renewal.held)
         if renewal.made and not self._known:
             self._look_for_namesakes()
         self._known = True

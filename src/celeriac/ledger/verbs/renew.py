@@ -1,5 +1,6 @@
 """renew: a worker's heartbeat. Moves no job; it is what `rescue` later judges a worker by. And its end, `leave`."""
 
+import math
 from uuid import UUID
 
 from django.db.models import F
@@ -15,11 +16,19 @@ __all__ = ["UPKEEP", "leave", "renew"]
 NOBODY = UUID(int=0)
 
 
-def renew(present: Present, stale: int | None = None, *, settled: bool = True, using: str | None = None) -> Renewal:
+def renew(
+    present: Present,
+    stale: int | None = None,
+    *,
+    settled: bool = True,
+    settles: float = math.inf,
+    using: str | None = None,
+) -> Renewal:
     """Write that the worker is there, and bid for the lead. One statement on PostgreSQL.
 
     *stale* is the number of a lease that the caller has seen unchanged for too long: it may be taken over. Nothing here
-    compares times of two clocks. Who is not *settled* does not take over from a leader whose session has ended.
+    compares times of two clocks. Who is not *settled* does not take over from a leader whose session has ended, but a
+    newcomer does where another worker's session has held for more than *settles* seconds.
     """
     if not is_postgresql(using):
         return portable_presence.renew(present, stale, using=using)
@@ -29,6 +38,7 @@ def renew(present: Present, stale: int | None = None, *, settled: bool = True, u
         "may_lock": keeps_sessions(using),
         "stale": stale,
         "settled": settled,
+        "settles": settles,
     }
     [row] = execute("renew", params, using)
     return Renewal(*row)

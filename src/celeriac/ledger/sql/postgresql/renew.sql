@@ -24,14 +24,19 @@ WITH advisory AS MATERIALIZED (
         queues = EXCLUDED.queues, stuck = EXCLUDED.stuck, concurrency = EXCLUDED.concurrency,
         locked = EXCLUDED.locked, server = EXCLUDED.server, seen_at = EXCLUDED.seen_at
     RETURNING started_at = seen_at AS made
+), held AS MATERIALIZED (
+    -- A newcomer has seen nothing yet, but can see for how long the sessions of others were not cut.
+    SELECT max(extract(epoch FROM clock_timestamp() - session.backend_start))::float8 AS seconds
+    FROM celeriac_worker w JOIN advisory ON key = w.lock JOIN pg_stat_activity session ON session.pid = advisory.pid
+    WHERE w.locked AND NOT EXISTS (SELECT FROM celeriac_worker me WHERE me.id = %(id)s)
 ), lead AS MATERIALIZED (
     SELECT l.holder, l.number,
         l.holder = %(id)s
         OR COALESCE(l.number = %(stale)s, false)
-        -- A leader that has left need not be waited for; nor one whose session ended, but by who has been there for a
-        -- while: a newcomer may not yet judge others, and would keep the one who may from leading.
+        -- A leader that has left need not be waited for; nor one whose session ended, but by who knows that this was no
+        -- outage: who does not may not yet judge others, and would keep the one who may from leading.
         OR NOT EXISTS (SELECT FROM celeriac_worker w WHERE w.id = l.holder)
-        OR (%(settled)s AND EXISTS (
+        OR ((%(settled)s OR (SELECT COALESCE(seconds > %(settles)s, false) FROM held)) AND EXISTS (
             SELECT FROM celeriac_worker w
             WHERE w.id = l.holder AND w.locked AND w.server = pg_postmaster_start_time()
               AND NOT EXISTS (SELECT FROM advisory WHERE key = w.lock)
@@ -50,5 +55,6 @@ SELECT
     present.made,
     COALESCE(bid.holder, CASE WHEN NOT lead.open THEN lead.holder END),  -- who bid and lost knows that somebody else won
     COALESCE(bid.number, lead.number, 0),
-    EXISTS (SELECT FROM celeriac_job WHERE worker = %(id)s AND state = 'running' AND cancel <> '')
-FROM present LEFT JOIN bid ON true LEFT JOIN lead ON true
+    EXISTS (SELECT FROM celeriac_job WHERE worker = %(id)s AND state = 'running' AND cancel <> ''),
+    COALESCE(held.seconds, 0)
+FROM present CROSS JOIN held LEFT JOIN bid ON true LEFT JOIN lead ON true
