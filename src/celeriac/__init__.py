@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from celeriac.api.task import Task as Task
     from celeriac.errors import InDoubt as InDoubt
     from celeriac.outcomes import Policy as Policy
+    from celeriac.schedules.recurring import Recurring as Recurring
 
 __version__ = "0.1.0"
 
-__all__ = ["Cancel", "Celery", "InDoubt", "Policy", "Snooze", "Task", "__version__"]
+__all__ = ["Cancel", "Celery", "InDoubt", "Policy", "Recurring", "Snooze", "Task", "__version__"]
 
 _HOMES = {
     "Cancel": "celeriac.api.endings",
     "Celery": "celeriac.api.app",
     "InDoubt": "celeriac.errors",
     "Policy": "celeriac.outcomes",
+    "Recurring": "celeriac.schedules.recurring",
     "Snooze": "celeriac.api.endings",
     "Task": "celeriac.api.task",
 }

@@ -50,6 +50,12 @@ class Settings:
     #: How long dead jobs are kept. None: nothing but a person's word takes them away.
     DEAD_RETENTION: timedelta | None = None
 
+    #: Whether workers fire schedules. Where they do not, nothing does but `celery beat`.
+    SCHEDULES: bool = True
+
+    #: How long the history of ticks is kept. None: for ever.
+    TICK_RETENTION: timedelta | None = timedelta(days=30)
+
     def __post_init__(self) -> None:
         for name in ("MAX_PAYLOAD_BYTES", "CLAIM_SECONDS", "HEARTBEAT_SECONDS", "DRAIN_SECONDS", "MAX_LOSSES"):
             if not _positive(getattr(self, name)):
@@ -61,10 +67,12 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not _positive(value):
                 raise ConfigurationError(f"CELERIAC[{name!r}] must be a number above 0 or None, not {value!r}.")
-        for name in ("RETENTION", "DEAD_RETENTION"):
+        for name in ("RETENTION", "DEAD_RETENTION", "TICK_RETENTION"):
             age = getattr(self, name)
             if age is not None and not (isinstance(age, timedelta) and age > timedelta()):
                 raise ConfigurationError(f"CELERIAC[{name!r}] must be a timedelta above 0 or None, not {age!r}.")
+        if not isinstance(self.SCHEDULES, bool):
+            raise ConfigurationError(f"CELERIAC['SCHEDULES'] must be True or False, not {self.SCHEDULES!r}.")
         if not isinstance(self.DATABASE, str):
             raise ConfigurationError(f"CELERIAC['DATABASE'] must be a database alias, not {self.DATABASE!r}.")
 

@@ -2,5 +2,19 @@
 
 from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.models import Attempt, Edge, Effect, Job, Lease, Queue, SavedGroup, Worker
+from celeriac.schedules.models import Schedule, Tick
 
-__all__ = ["Action", "Attempt", "Change", "Edge", "Effect", "Job", "Lease", "Queue", "SavedGroup", "Worker"]
+__all__ = [
+    "Action",
+    "Attempt",
+    "Change",
+    "Edge",
+    "Effect",
+    "Job",
+    "Lease",
+    "Queue",
+    "SavedGroup",
+    "Schedule",
+    "Tick",
+    "Worker",
+]

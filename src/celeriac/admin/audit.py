@@ -18,7 +18,7 @@ from celeriac.api import operate
 from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.operators import VERBS
-from celeriac.ledger.selection import Selection
+from celeriac.schedules.operate import BY_HAND
 from celeriac.templatetags.celeriac_show import ago, badge
 
 __all__ = ["ActionAdmin", "ChangeAdmin"]
@@ -43,7 +43,7 @@ class StateFilter(_Of):
 class VerbFilter(_Of):
     """What was done."""
 
-    title, parameter_name, values = "verb", "verb", tuple(VERBS)
+    title, parameter_name, values = "verb", "verb", (*VERBS, *BY_HAND)
 
 
 class ActionAdmin(WithPages):
@@ -58,9 +58,9 @@ class ActionAdmin(WithPages):
     def what(self, action: Action) -> SafeString:
         return format_html("{} {}", badge(action.state), action.verb)
 
-    @admin.display(description="Jobs")
+    @admin.display(description="On")
     def selected(self, action: Action) -> str:
-        return str(Selection.from_json(action.selection))
+        return action.selected
 
     @admin.display(description="Reason")
     def reason_given(self, action: Action) -> str:
@@ -85,7 +85,7 @@ class ActionAdmin(WithPages):
         changes = Change.objects.using(alias_of()).filter(action_id=action.pk).order_by("-id")[:50]
         context = {
             "action": action,
-            "selected": Selection.from_json(action.selection),
+            "selected": action.selected,
             "options": _options(action),
             "skipped": json.loads(action.options).get("skips", {}),
             "done": action.changed + action.skipped,

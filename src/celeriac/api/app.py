@@ -7,7 +7,7 @@ import celery
 from celery.result import AsyncResult
 from kombu.utils.objects import cached_property
 
-from celeriac.api.builtins import CHORD_JOIN, RETRIES, SAME_AS, TELL_OF_DEATH, join_chord, same_as, tell_of_death
+from celeriac.api import builtins
 from celeriac.api.context import current_run
 from celeriac.api.options import Asked, ask, is_durable
 from celeriac.errors import ConfigurationError
@@ -21,6 +21,7 @@ DEFAULTS = {
     "broker_url": "memory://localhost/",
     "result_backend": "celeriac.results:LedgerBackend",
     "worker_consumer": "celeriac.worker.adopt:Consumer",
+    "beat_scheduler": "celeriac.schedules.beat:Scheduler",
     # Celery warns at each start and each reconnect until a project chooses; these are its present defaults.
     "broker_connection_retry_on_startup": True,
 }
@@ -42,9 +43,8 @@ class Celery(celery.Celery):
         super().__init__(*args, **kwargs)
         self.on_after_configure.connect(self._add_our_defaults)
         self.steps["worker"].add("celeriac.worker.step:LedgerStep")
-        for name, body in ((CHORD_JOIN, join_chord), (TELL_OF_DEATH, tell_of_death)):
-            self.task(name=name, bind=True, shared=False, ignore_result=True, **RETRIES)(body)
-        self.task(name=SAME_AS, shared=False)(same_as)
+        self.steps["worker"].add("celeriac.schedules.step:ScheduleStep")
+        builtins.register(self)
 
     def _add_our_defaults(self, source: Any, **_: Any) -> None:
         # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project.
@@ -52,6 +52,11 @@ class Celery(celery.Celery):
         if source.broker_url == DEFAULTS["broker_url"]:
             # A worker's consumer looks for SIGTERM between two polls of its transport, a second each by default.
             source.maps.insert(-1, {"broker_transport_options": {"polling_interval": 0.1}})
+
+    @cached_property
+    def Beat(self) -> Any:  # noqa: N802 - Celery's name
+        """The program that `celery beat` starts."""
+        return self.subclass_with_self("celeriac.schedules.beat:Beat")
 
     @cached_property
     def Worker(self) -> Any:  # noqa: N802 - Celery's name

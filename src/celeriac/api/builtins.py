@@ -1,17 +1,21 @@
 """Tasks that every Celeriac app has."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from celeriac.api.endings import Cancel, Snooze
 
-__all__ = ["CHORD_JOIN", "RETRIES", "SAME_AS", "TELL_OF_DEATH", "join_chord", "same_as", "tell_of_death"]
+__all__ = ["CHORD_JOIN", "SAME_AS", "TELL_OF_DEATH", "TELL_OF_TICK", "register"]
 
 #: Runs when every header of a chord has ended; its row waits for them from before they exist.
 CHORD_JOIN = "celeriac.chord_join"
 
 #: Tells a task's `on_dead` and the signal `job_dead` of one death.
 TELL_OF_DEATH = "celeriac.tell_of_death"
+
+#: Tells the signal `schedule_missed` of one tick.
+TELL_OF_TICK = "celeriac.tell_of_tick"
 
 #: Ends as another job does: for a call with an id of its own whose idempotency key another job holds.
 SAME_AS = "celeriac.same_as"
@@ -21,6 +25,14 @@ LOOK = 1.0
 
 #: These must survive a bad minute of the database, or of whom they call.
 RETRIES = {"autoretry_for": (Exception,), "retry_backoff": True, "retry_backoff_max": 60, "max_retries": 12}
+
+
+def register(app: Any) -> None:
+    """Give *app* these tasks."""
+    for name, bound in ((CHORD_JOIN, join_chord), (TELL_OF_DEATH, tell_of_death)):
+        app.task(name=name, bind=True, shared=False, ignore_result=True, **RETRIES)(bound)
+    app.task(name=TELL_OF_TICK, shared=False, ignore_result=True, **RETRIES)(tell_of_tick)
+    app.task(name=SAME_AS, shared=False)(same_as)
 
 
 def join_chord(self: Any, body: Any, header_ids: list[str]) -> None:
@@ -42,6 +54,19 @@ def tell_of_death(self: Any, job_id: str) -> None:
     if task is not None:
         task.on_dead(job)
     job_dead.send_robust(sender=Job, job=job)
+
+
+def tell_of_tick(schedule: str, instant: str, reason: str) -> None:
+    """Call the receivers of `schedule_missed`; those fail each for itself."""
+    from django.apps import apps
+
+    from celeriac.ledger.database import alias_of
+    from celeriac.signals import schedule_missed
+
+    model: Any = apps.get_model("celeriac", "Tick")
+    when = datetime.fromisoformat(instant)
+    tick = model.objects.using(alias_of()).filter(schedule=schedule, instant=when).first()
+    schedule_missed.send_robust(sender=model, schedule=schedule, instant=when, reason=reason, tick=tick)
 
 
 def same_as(task_id: str) -> Any:

@@ -49,6 +49,8 @@ class Task(DjangoTask):
             turn, in order.
         dead_on_expiry: True makes a job that was not started before its `expires` a dead letter instead of a cancelled
             one.
+        schedule: when it is called by itself: a crontab, a timedelta, a number of seconds, or a `celeriac.Recurring`,
+            which has policies and arguments.
 
     Celery's own knobs (`autoretry_for`, `retry_backoff`, `max_retries`, …) mean what they mean there.
     """
@@ -60,6 +62,7 @@ class Task(DjangoTask):
     retry_on: ClassVar[Mapping[type[BaseException], Policy]] = {}
     discard_on: ClassVar[Any] = ()
     dead_on_expiry: ClassVar[bool] = False
+    schedule: ClassVar[Any] = None
     key_rules: ClassVar[Rules] = NO_RULES
 
     #: Messages that reach a durable task by the broker come from a producer without Celeriac: they are adopted.

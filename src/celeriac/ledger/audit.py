@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from celeriac.ledger.models import Job
+from celeriac.ledger.selection import Selection
 
 __all__ = ["Action", "Change"]
 
@@ -16,10 +17,11 @@ class Action(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
-    verb = models.CharField(max_length=20)  # replay, discard, cancel
+    verb = models.CharField(max_length=20)  # replay, discard, cancel; of a schedule run, pause, resume, skip, backfill
     actor = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
     origin = models.CharField(max_length=100)  # admin and an address, cli and a host, code
+    schedule = models.CharField(max_length=200, blank=True, db_default="")  # its name, where it is one that is meant
     selection = models.TextField()  # JSON: ids, or the filters
     options = models.TextField(default="{}")  # JSON: what the verb was told besides
     state = models.CharField(max_length=10)  # open, done, stopped
@@ -45,6 +47,11 @@ class Action(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} by {self.actor}: {self.changed} of {self.matched}"
+
+    @property
+    def selected(self) -> str:
+        """What it was done to, in words."""
+        return f"schedule {self.schedule}" if self.schedule else str(Selection.from_json(self.selection))
 
 
 class Change(models.Model):

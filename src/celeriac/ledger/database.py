@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model, QuerySet
 from django.db.utils import DatabaseError
 from django.utils import timezone
 from django.utils.connection import ConnectionDoesNotExist
@@ -30,6 +31,7 @@ __all__ = [
     "insert_cursor",
     "is_postgresql",
     "keeps_sessions",
+    "locked",
     "poll_seconds",
     "require_tables",
     "statement",
@@ -159,6 +161,15 @@ def clock(using: str | None = None) -> datetime:
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
         now: datetime = cursor.fetchone()[0].replace(tzinfo=UTC)
     return now if timezone.now().tzinfo else timezone.make_naive(now)
+
+
+Row = TypeVar("Row", bound=Model)
+
+
+def locked(rows: QuerySet[Row], using: str | None = None) -> QuerySet[Row]:
+    """Lock *rows*, but those that another has; a database that cannot leave these out locks its tables in `writing`."""
+    features = connection_of(using).features
+    return rows.select_for_update(skip_locked=True) if features.has_select_for_update_skip_locked else rows
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from celeriac.ledger.database import alias_of, clock, connection_of, writing
+from celeriac.ledger.database import alias_of, clock, locked, writing
 from celeriac.ledger.models import Attempt, Edge, Job, Queue
 from celeriac.ledger.portable_edges import wait_again
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return
@@ -30,7 +30,6 @@ __all__ = [
     "finish",
     "in_lanes",
     "insert",
-    "locked",
     "release",
     "reschedule",
     "row_of",
@@ -50,11 +49,6 @@ def stored(when: datetime | None) -> datetime | None:
     if when is None or bool(when.tzinfo) == bool(timezone.now().tzinfo):
         return when
     return timezone.make_naive(when) if when.tzinfo else timezone.make_aware(when)
-
-
-def locked(rows: QuerySet[Job], using: str | None) -> QuerySet[Job]:
-    features = connection_of(using).features
-    return rows.select_for_update(skip_locked=True) if features.has_select_for_update_skip_locked else rows
 
 
 def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from celeriac.ledger.database import alias_of, clock, writing
+from celeriac.ledger.database import alias_of, clock, locked, writing
 from celeriac.ledger.models import Attempt, Job
-from celeriac.ledger.portable import LET_GO, RESTING, count_down, in_lanes, locked
+from celeriac.ledger.portable import LET_GO, RESTING, count_down, in_lanes
 from celeriac.ledger.rows import Settlement
 from celeriac.ledger.states import State
 

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from django.db.models import F
 
-from celeriac.ledger.database import clock, connection_of, writing
+from celeriac.ledger.database import clock, connection_of, locked, writing
 from celeriac.ledger.models import Job
-from celeriac.ledger.portable import locked
 from celeriac.ledger.states import State
 
 __all__ = ["admit"]

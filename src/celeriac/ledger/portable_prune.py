@@ -5,9 +5,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from celeriac.ledger.database import alias_of, clock, writing
+from celeriac.ledger.database import alias_of, clock, locked, writing
 from celeriac.ledger.models import Attempt, Edge, Effect, Job
-from celeriac.ledger.portable import locked
 from celeriac.ledger.states import State
 
 __all__ = ["prune"]

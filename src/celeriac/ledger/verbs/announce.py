@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 
 from celeriac import events, faults
 from celeriac.ledger.columns import BATCH
-from celeriac.ledger.database import alias_of, writing
+from celeriac.ledger.database import alias_of, locked, writing
 from celeriac.ledger.models import Job
-from celeriac.ledger.portable import locked
 from celeriac.ledger.rows import NewJob
 from celeriac.ledger.states import State
 from celeriac.ledger.verbs.insert import insert

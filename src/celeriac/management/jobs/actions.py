@@ -7,7 +7,6 @@ from django.core.management.base import CommandError
 from celeriac.api import operate
 from celeriac.ledger.audit import Action
 from celeriac.ledger.database import alias_of
-from celeriac.ledger.selection import Selection
 from celeriac.management.jobs.acting import action_json, by_of
 from celeriac.management.jobs.choose import one_of
 from celeriac.management.jobs.moments import span
@@ -75,5 +74,5 @@ def table_of(found: list[Action], screen: Screen) -> None:
 
 
 def _what(action: Action) -> str:
-    parts = [one_line(action.reason), clean(str(Selection.from_json(action.selection))), clean(action.note)]
+    parts = [one_line(action.reason), clean(action.selected), clean(action.note)]
     return "; ".join(part for part in parts if part)

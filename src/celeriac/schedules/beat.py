@@ -1,0 +1,81 @@
+"""`celery beat`, for those who run it: one more scheduler, of the same ticks. It needs no broker and no file."""
+
+import logging
+from typing import Any
+
+from celery import beat
+from celery.apps.beat import Beat as CeleryBeat
+from django.db import connections
+
+from celeriac.errors import ConfigurationError
+from celeriac.ledger.database import alias_of, require_tables
+from celeriac.loops import Backoff, is_outage
+from celeriac.schedules.models import Schedule
+from celeriac.schedules.rounds import LOOK, Rounds
+
+__all__ = ["SCHEDULER", "Beat", "Scheduler", "taken_over"]
+
+logger = logging.getLogger("celeriac")
+
+SCHEDULER = "celeriac.schedules.beat:Scheduler"
+
+#: Celery's own, and django-celery-beat's by its path and by the alias its package installs.
+_REPLACED = {"celery.beat:PersistentScheduler", "celery.beat.PersistentScheduler", "django"}
+
+
+def taken_over(named: Any) -> bool:
+    """Whether the scheduler that a project or a command names is one whose schedules are Celeriac's now."""
+    if not isinstance(named, str):
+        return named is beat.PersistentScheduler
+    return named in _REPLACED or named.startswith("django_celery_beat")
+
+
+class Scheduler(beat.Scheduler):
+    """Fires what is due, as the worker that leads does; it does not lead, and either may fire a tick, but not both."""
+
+    def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
+        self._rounds = Rounds(app, lambda: True)
+        self._backoff = Backoff("celery beat")
+        super().__init__(app, *args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        """Refuse to start on a ledger without tables."""
+        try:
+            require_tables()
+        except ConfigurationError as error:
+            raise SystemExit(f"celeriac: {error}") from None
+        except Exception as error:
+            if not is_outage(error):
+                raise
+
+    def tick(self, *_: Any, **__: Any) -> float:
+        """Fire what is due; return the seconds until the next look. A database that is away is waited for."""
+        try:
+            rest = self._rounds()
+        except Exception as error:
+            connections.close_all()
+            if not is_outage(error):
+                logger.exception("celery beat failed; it goes on")
+                return LOOK
+            return self._backoff.failed(error)
+        self._backoff.recovered()
+        return rest
+
+    @property
+    def info(self) -> str:
+        """What the program says of it when it starts."""
+        count = Schedule.objects.using(alias_of()).count()
+        return f"    . schedules -> {count} in the ledger; workers fire them too, each tick once"
+
+
+class Beat(CeleryBeat):
+    """Celery's beat program; it leaves the scheduler of a project that has chosen another alone."""
+
+    scheduler_cls: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if taken_over(self.scheduler_cls):
+            if "django" in str(self.scheduler_cls):
+                logger.warning("The schedules of django-celery-beat are fired by Celeriac: %s.", SCHEDULER)
+            self.scheduler_cls = SCHEDULER

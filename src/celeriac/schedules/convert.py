@@ -1,0 +1,99 @@
+"""From what Celery and its users call a schedule to ours."""
+
+import json
+from collections.abc import Mapping
+from datetime import time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from celery.schedules import BaseSchedule, crontab, schedule, solar
+from tzlocal import get_localzone_name
+
+from celeriac.api import payload
+from celeriac.errors import ConfigurationError
+from celeriac.schedules.definition import aware, fields_of
+from celeriac.schedules.recurring import POLICIES, Recurring, policy_of
+
+__all__ = ["SHORTEST", "packed_policy", "policies", "timing_json", "zone_of"]
+
+#: Workers look each second: what is due more often than that is no schedule but a loop.
+SHORTEST = timedelta(seconds=1)
+
+
+def policies(said: Recurring) -> dict[str, Any]:
+    """Return what is said of policies, without what is so anyway."""
+    nothing = Recurring(None)
+    given = {name: getattr(said, name) for name in POLICIES}
+    return {name: value for name, value in given.items() if value != getattr(nothing, name)}
+
+
+def timing_json(given: Any, app: Any, *, relative: bool = False) -> str:
+    """Return *given*, as Celery takes it, in the form that the row keeps.
+
+    Raises:
+        ConfigurationError: when it is none, is due more than once a second, or is one whose times cannot be told.
+    """
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        given = timedelta(seconds=given)
+    if isinstance(given, timedelta):
+        given = schedule(given, relative, app=app)
+    if not isinstance(given, BaseSchedule):
+        raise ConfigurationError(f"{given!r} is no schedule: say a crontab, a timedelta, or a number of seconds.")
+    if getattr(given, "_app", None) is None:
+        given.app = app
+    return json.dumps(_said(given, app), separators=(",", ":"))
+
+
+def _said(given: BaseSchedule, app: Any) -> dict[str, Any]:
+    if isinstance(given, crontab) and type(given).remaining_delta is crontab.remaining_delta:
+        return {"crontab": fields_of(given), "zone": zone_of(given.tz)}
+    if isinstance(given, solar) and type(given).remaining_estimate is solar.remaining_estimate:
+        return {"solar": given.event, "latitude": float(given.lat), "longitude": float(given.lon)}
+    if hasattr(given, "clocked_time"):
+        return {"at": aware(given.clocked_time).isoformat()}
+    if isinstance(given, schedule) and type(given).remaining_estimate is schedule.remaining_estimate:
+        run_every: timedelta | None = given.run_every
+        seconds = run_every.total_seconds() if run_every is not None else 0.0
+        if seconds < SHORTEST.total_seconds():
+            raise ConfigurationError(f"It would be due each {seconds:g} s; once a second is the most.")
+        return {"every": seconds} | ({"relative": True, "zone": zone_of(app.timezone)} if given.relative else {})
+    raise ConfigurationError(
+        f"{type(given).__module__}.{type(given).__name__} computes its own times, relative to its last run, so no two "
+        "schedulers would agree on them. Use a crontab, an interval, or a solar schedule."
+    )
+
+
+def zone_of(tz: Any) -> str:
+    """Return the name of a time zone.
+
+    Raises:
+        ConfigurationError: when the time zone database has no such zone.
+    """
+    name = getattr(tz, "key", None) or getattr(tz, "zone", None)
+    if name is None:
+        # Celery's own for CELERY_ENABLE_UTC = False is the machine's; datetime's UTC has no key.
+        name = "UTC" if str(tz) in {"UTC", "UTC+00:00"} else (str(tz) if isinstance(tz, str) else get_localzone_name())
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigurationError(f"There is no time zone {name!r}.") from error
+    return str(name)
+
+
+def packed_policy(said: Mapping[str, Any], zone: str) -> str:
+    """Return policies as the row keeps them, if they make sense.
+
+    Raises:
+        ConfigurationError: when they do not.
+    """
+    policy_of(said, ZoneInfo(zone))
+    plain = {name: _plain(value) for name, value in said.items()}
+    if "blackout" in said:
+        plain["blackout"] = [[_plain(part) for part in window] for window in said["blackout"]]
+    return payload.encode({**plain, "zone": zone}) if plain else "{}"
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, timedelta):
+        return part.total_seconds()
+    return part.isoformat() if isinstance(part, time) else part

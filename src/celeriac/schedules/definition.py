@@ -1,0 +1,131 @@
+"""A schedule as data: what any source says of it, as the row keeps it, and back to what `ticks` and `policies` take."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from celeriac.api import payload
+from celeriac.schedules.models import Schedule
+from celeriac.schedules.policies import Policy
+from celeriac.schedules.recurring import policy_of
+from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Every, Solar, Timing
+
+#: What intervals are counted from where nothing else is known.
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+__all__ = ["Definition", "aware", "fields_of", "kept", "next_of", "policy", "stored", "timing"]
+
+
+class Definition(NamedTuple):
+    """What a source says of one schedule; the fields are those of the row."""
+
+    name: str
+    source: str
+    origin: str
+    task: str
+    args: str = "[]"
+    kwargs: str = "{}"
+    options: str = "{}"
+    timing: str = "{}"
+    policy: str = "{}"
+    description: str = ""
+    enabled: bool = True
+    once: bool = False
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    trouble: str = ""
+
+    @property
+    def when(self) -> tuple[Any, ...]:
+        """What decides when it is due."""
+        return self.timing, self.enabled, self.once, self.starts_at, self.ends_at
+
+
+def aware(when: datetime) -> datetime:
+    """Return a time as Django stores it as an instant in UTC."""
+    return (when if timezone.is_aware(when) else timezone.make_aware(when)).astimezone(UTC)
+
+
+def kept(instant: datetime) -> datetime:
+    """Return an instant as Django stores times."""
+    return instant if django_settings.USE_TZ else timezone.make_naive(instant)
+
+
+def stored(instant: datetime | None) -> datetime | None:
+    """Return the same of what may be None."""
+    return None if instant is None else kept(instant)
+
+
+# -- when it is due
+
+
+def timing(row: Schedule | Definition, anchor: datetime | None = None) -> Timing:
+    """Return when the schedule is due; *anchor* is what intervals of a definition without a row count from."""
+    said = json.loads(row.timing)
+    begun = aware(row.anchor) if isinstance(row, Schedule) else anchor
+    start, end = (at and aware(at) for at in (row.starts_at, row.ends_at))
+    found = _timing(said, start or begun or EPOCH)
+    return found if start is None and end is None else Bounded(found, start, end)
+
+
+def _timing(said: Mapping[str, Any], anchor: datetime) -> Timing:
+    if "crontab" in said:
+        fields = dict(zip(FIELDS, map(_numbers, said["crontab"]), strict=True))
+        return Crontab(**fields, zone=ZoneInfo(said["zone"]))
+    if "every" in said:
+        if said.get("relative"):
+            # From midnight in its zone: "every hour" is on the hour.
+            anchor = datetime(1970, 1, 1, tzinfo=ZoneInfo(said["zone"])).astimezone(UTC)
+        return Every(timedelta(seconds=said["every"]), anchor)
+    if "solar" in said:
+        return Solar(said["solar"], said["latitude"], said["longitude"])
+    return Clocked(datetime.fromisoformat(said["at"]))
+
+
+def _numbers(text: str) -> frozenset[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+#: Of each field of a crontab, in order: minute, hour, day of month, month, day of week.
+FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+
+
+def fields_of(crontab: Any) -> list[str]:
+    """Return the five fields of Celery's crontab as lists of numbers and ranges, which `_numbers` reads."""
+    return [_ranges(sorted(getattr(crontab, name))) for name in FIELDS]
+
+
+def _ranges(numbers: list[int]) -> str:
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def next_of(row: Schedule | Definition, after: datetime, anchor: datetime | None = None) -> datetime | None:
+    """Return the first instant after *after* at which the schedule is due; None for never, or while it is disabled."""
+    if not row.enabled or row.timing == "{}":
+        return None
+    return timing(row, anchor).after(after)
+
+
+# -- what becomes of it
+
+
+def policy(row: Schedule | Definition) -> Policy:
+    """Return the schedule's policy."""
+    said = payload.decode(row.policy)
+    zone = ZoneInfo(said.pop("zone", "UTC"))
+    return policy_of(said, zone)

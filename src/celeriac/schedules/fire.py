@@ -1,0 +1,158 @@
+"""Ticks become jobs: what is due is decided, written down and asked for in one transaction.
+
+A tick is a row that is unique by schedule and instant, and it commits together with its job and with the schedule's
+next instant. So any number of schedulers may fire the same schedules: each instant is one row, and one job.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Min
+
+from celeriac import events, faults
+from celeriac.api.enqueue import enqueue
+from celeriac.ledger.columns import BATCH
+from celeriac.ledger.database import alias_of, clock, locked, writing
+from celeriac.ledger.ids import job_id
+from celeriac.loops import is_conflict, is_outage
+from celeriac.schedules import calls, tables
+from celeriac.schedules.calls import Call
+from celeriac.schedules.definition import aware, kept
+from celeriac.schedules.models import Schedule, Tick
+from celeriac.schedules.overlaps import Open, open_jobs
+from celeriac.schedules.plan import Plan, plan
+from celeriac.schedules.watch import tell
+
+__all__ = ["Fired", "fire", "make_jobs"]
+
+logger = logging.getLogger("celeriac")
+
+
+class Fired(NamedTuple):
+    """What a round did: schedules seen to, jobs asked for, and the seconds until the next is due (None: none is)."""
+
+    schedules: int
+    jobs: int
+    next_due: float | None
+
+
+def fire(app: Any, limit: int = BATCH) -> Fired:
+    """See to up to *limit* schedules that are due."""
+    due = Schedule.objects.using(alias_of()).filter(paused_at__isnull=True)
+    soonest = due.aggregate(soonest=Min("next_tick"))["soonest"]
+    now = clock()
+    if soonest is None or soonest > now:
+        return Fired(0, 0, None if soonest is None else (soonest - now).total_seconds())
+    try:
+        return _fire(app, limit, None)
+    except Exception as error:
+        if is_outage(error) or is_conflict(error):
+            raise
+        logger.warning("Schedules could not be fired together (%s); they are fired one by one.", error)
+    names = list(due.filter(next_tick__lte=now).order_by("next_tick").values_list("name", flat=True)[:limit])
+    fired = [_fire_alone(app, name) for name in names]
+    return Fired(len(fired), sum(one.jobs for one in fired), 0.0)
+
+
+def _fire_alone(app: Any, name: str) -> Fired:
+    """Fire one schedule; what cannot be asked for is a tick that failed, and the schedule goes on."""
+    try:
+        return _fire(app, 1, name)
+    except Exception as error:
+        if is_outage(error) or is_conflict(error):
+            raise
+        logger.exception("Schedule %s could not be fired", name)
+        with writing() as alias:
+            row = Schedule.objects.using(alias).select_for_update().filter(name=name).first()
+            if row is not None and row.next_tick is not None:
+                failed = plan(row, clock()).failed(f"{type(error).__name__}: {error}")
+                _write(app, [failed], {}, clock(), alias)
+        return Fired(1, 0, None)
+
+
+def _fire(app: Any, limit: int, name: str | None) -> Fired:
+    with writing() as alias:
+        now = clock()
+        rows = Schedule.objects.using(alias).filter(next_tick__lte=now, paused_at__isnull=True)
+        if name is not None:
+            rows = rows.filter(name=name)
+        plans = [plan(row, now) for row in locked(rows, None).order_by("next_tick")[:limit]]
+        faults.point("fire.after_lock")
+        _leave_out_what_is_there(plans, alias)
+        jobs = make_jobs(app, plans, now, alias)
+        faults.point("fire.before_ticks")
+        _write(app, plans, jobs, now, alias)
+    events.emit("fire", schedules=[one.row.name for one in plans], jobs=len(jobs))
+    soonest = Schedule.objects.using(alias).filter(paused_at__isnull=True).aggregate(at=Min("next_tick"))["at"]
+    return Fired(len(plans), len(jobs), None if soonest is None else (soonest - clock()).total_seconds())
+
+
+def _leave_out_what_is_there(plans: Sequence[Plan], alias: str) -> None:
+    """Leave out instants that have a tick: a backfill was there before, or a clock was set back."""
+    instants = {kept(tick.instant) for one in plans for tick in one.ticks}
+    names = [one.row.name for one in plans if one.ticks]
+    if not names:
+        return
+    there = Tick.objects.using(alias).filter(schedule__in=names, instant__in=instants)
+    known = {(name, aware(instant)) for name, instant in there.values_list("schedule", "instant")}
+    for one in plans:
+        one.ticks = [tick for tick in one.ticks if (one.row.name, tick.instant) not in known]
+
+
+#: The job of each tick, by schedule and instant; None for one that was left to the broker.
+Jobs = dict[tuple[str, datetime], Any]
+
+
+def make_jobs(app: Any, plans: Sequence[Plan], now: datetime, alias: str, *, by_hand: bool = False) -> Jobs:
+    """Ask for the jobs of *plans*, all in the caller's transaction; a tick that cannot have one says so.
+
+    *by_hand*: whatever jobs of the schedule are open.
+    """
+    open_ = {} if by_hand else open_jobs([one.row for one in plans if one.overlaps], alias)
+    made: list[Call] = []
+    for one in plans:
+        made += _calls_of(app, one, open_.get(one.row.name), now)
+    durable = [call for call in made if call.asked is not None]
+    ids = enqueue([call.asked for call in durable if call.asked is not None]) if durable else []
+    jobs: Jobs = {call.key: job_id(id_) for call, id_ in zip(durable, ids, strict=True)}
+    for call in made:
+        if call.asked is None:
+            # Left to the broker, as its task says: after the commit, and lost if that cannot be reached.
+            transaction.on_commit(call.send, using=alias, robust=True)
+            jobs[call.key] = None
+    return jobs
+
+
+def _calls_of(app: Any, one: Plan, open_: Open | None, now: datetime) -> list[Call]:
+    made = []
+    for index, tick in enumerate(one.ticks):
+        if tick.skip:
+            continue
+        if open_ is not None and not open_.may_fire(one.overlap):
+            one.ticks[index] = tick._replace(skip="overlap")
+            continue
+        try:
+            made.append(calls.call_of(app, one, tick.instant, aware(now)))
+        except Exception as error:  # noqa: BLE001 - of one schedule; the others are fired
+            one.notes[tick.instant] = f"{type(error).__name__}: {error}"
+            continue
+        if open_ is not None:
+            open_.fired()
+    return made
+
+
+def _write(app: Any, plans: Sequence[Plan], jobs: Jobs, now: datetime, alias: str) -> None:
+    ticks = [tick for one in plans for tick in one.rows(jobs, now)]
+    Tick.objects.using(alias).bulk_create(ticks, batch_size=500)
+    for tick in ticks:
+        if tick.outcome == "failed" or tick.reason == "misfire":
+            tell(app, tick, "missed", alias)
+    rows = [one.moved(jobs) for one in plans]
+    Schedule.objects.using(alias).bulk_update(rows, ["last_tick", "next_tick", "skips", "trouble"], batch_size=500)
+    fired = [one.row for one in plans if one.has_fired(jobs) and one.row.source == "table"]
+    if fired and tables.are_there():
+        names, over = [row.name for row in fired], [row.name for row in fired if row.once]
+        transaction.on_commit(lambda: tables.note_fired(names, over), using=alias, robust=True)
