@@ -24,6 +24,7 @@ class Crew:
         self.home = home
         self.dice = dice
         self.workers: list[Worker] = []
+        self.beats: list[Worker] = []
         self.frozen: set[int] = set()
         self.kills = 0
         self.restarted = 0
@@ -53,6 +54,26 @@ class Crew:
             for worker in started:
                 worker.wait_for(" ready.", 40)
         return started
+
+    def start_beats(self, count: int, *, env: Mapping[str, str] | None = None) -> None:
+        """Start *count* `celery beat`, each with a file of its own where it keeps one; *env* is for the last."""
+        for index in range(count):
+            name = f"b{len(self.beats)}"
+            beat = Worker(
+                self.app,
+                *("-s", str(self.home / f"{name}.schedule"), "--pidfile", ""),
+                env=self.env | (dict(env or {}) if index == count - 1 else {}),
+                log=self.home / f"{name}.log",
+                program="beat",
+            )
+            self.beats.append(beat)
+        for beat in self.beats:
+            beat.wait_for("beat: Starting...", 40)
+
+    def term_beat(self, beat: Worker) -> None:
+        """End a `celery beat`, as a deploy does."""
+        beat.send(signal.SIGTERM)
+        beat.wait()
 
     @property
     def living(self) -> list[Worker]:
@@ -128,10 +149,10 @@ class Crew:
     # -- the end
 
     def end(self) -> None:
-        for worker in tuple(self.workers):
+        for worker in (*self.beats, *self.workers):
             if worker.process.poll() is None:
                 _kill_group(worker.pid, signal.SIGCONT)
-        for worker in self.workers:
+        for worker in (*self.beats, *self.workers):
             worker.end(grace=0.0)
         self.coroner.stop()
 

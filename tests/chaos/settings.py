@@ -18,6 +18,20 @@ TIME_ZONE = "UTC"
 
 CELERIAC = json.loads(os.environ.get("CHAOS_SETTINGS", "{}"))
 
+#: So many schedules that are due each second; who starts late makes up for all.
+SCHEDULES = int(os.environ.get("CHAOS_SCHEDULES", "0"))
+if SCHEDULES:
+    from celeriac import Recurring
+
+    CELERY_BEAT_SCHEDULE = {
+        f"s{index}": {
+            "task": "tests.chaos.tasks.tick",
+            "schedule": Recurring(1.0, misfire="all") if CHAOS_PEER == "celeriac" else 1.0,
+            "args": (index,),
+        }
+        for index in range(SCHEDULES)
+    }
+
 CELERY_BROKER_URL = os.environ["CHAOS_BROKER"]
 if CHAOS_PEER == "celery":
     # What Celery's documentation and its common production guides recommend for work that must not be lost.

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ BATCH = 250
 
 class Skip(Exception):
     """This cannot be tried here; the message says why."""
+
+
+@dataclass
+class Ticks:
+    """What became of the ticks of schedules that were due."""
+
+    due: int
+    lost: int
+    doubled: int
+    unaccounted: int
 
 
 class Stage:
@@ -48,6 +59,7 @@ class Stage:
         self.limit: float | None = None  # of seconds to recover
         self.measured: set[int] = set()  # jobs whose way back is measured
         self.last_fault = time.monotonic()
+        self.ticks: Ticks | None = None  # where schedules ask, and not the scenario
         self._next = 1
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from tests.chaos import witness
 from tests.chaos.peers import End, effects
-from tests.chaos.stage import Stage
+from tests.chaos.stage import Stage, Ticks
 
 ORDINARY = {"work", "effect"}
 
@@ -43,6 +43,8 @@ class Row:
 
 def judge(stage: Stage, row: Row) -> Row:
     """Fill *row* from the witnesses; the stage's workers have ended."""
+    if stage.ticks is not None:
+        return _judge_ticks(stage, stage.ticks, row)
     ends = stage.peer.ends()
     numbers = set(stage.asked)
     atomic = {number for number, task in stage.asked.items() if task == "effect"}
@@ -101,6 +103,27 @@ def judge(stage: Stage, row: Row) -> Row:
             broken.append(f"took {row.recover_seconds} s to recover, not {stage.limit:g} s")
     row.reason = "; ".join(broken)
     row.ok = not broken
+    return row
+
+
+def _judge_ticks(stage: Stage, ticks: Ticks, row: Row) -> Row:
+    """Fill *row* with what became of ticks; their jobs' ids are nobody's numbers."""
+    row.jobs, row.lost, row.duplicate_bodies, row.unaccounted = ticks.due, ticks.lost, ticks.doubled, ticks.unaccounted
+    row.faults, row.notes = dict(stage.faults), stage.notes + row.notes
+    broken = list(stage.broken)
+    if stage.is_ours:
+        found = witness.examine(
+            stage.runs(), stage.crew.coroner.deaths, frozen=stage.crew.frozen, outages=stage.outages
+        )
+        row.overlaps, row.reruns = len(found.overlaps) + len(found.duplicates), len(found.reruns)
+        _say(broken, found.duplicates + found.overlaps, "ran twice")
+    for count, what in ((ticks.lost, "lost"), (ticks.doubled, "doubled"), (ticks.unaccounted, "unaccounted for")):
+        if count:
+            broken.append(f"{count} ticks {what}")
+    row.recover_seconds = stage.recovery and round(stage.recovery, 2)
+    if stage.is_ours and stage.limit is not None and (row.recover_seconds or 0.0) > stage.limit:
+        broken.append(f"a tick ran {row.recover_seconds} s late, not {stage.limit:g} s")
+    row.reason, row.ok = "; ".join(broken), not broken
     return row
 
 

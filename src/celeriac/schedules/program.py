@@ -1,0 +1,36 @@
+"""The program that `celery beat` starts. It is there before Django's models are, so it knows the scheduler by name."""
+
+import logging
+from typing import Any
+
+from celery import beat
+from celery.apps.beat import Beat as CeleryBeat
+
+__all__ = ["SCHEDULER", "Beat", "taken_over"]
+
+logger = logging.getLogger("celeriac")
+
+SCHEDULER = "celeriac.schedules.beat:Scheduler"
+
+#: Celery's own, and django-celery-beat's by its path and by the alias its package installs.
+_REPLACED = {"celery.beat:PersistentScheduler", "celery.beat.PersistentScheduler", "django"}
+
+
+def taken_over(named: Any) -> bool:
+    """Whether the scheduler that a project or a command names is one whose schedules are Celeriac's now."""
+    if not isinstance(named, str):
+        return named is beat.PersistentScheduler
+    return named in _REPLACED or named.startswith("django_celery_beat")
+
+
+class Beat(CeleryBeat):
+    """Celery's beat program; it leaves the scheduler of a project that has chosen another alone."""
+
+    scheduler_cls: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if taken_over(self.scheduler_cls):
+            if "django" in str(self.scheduler_cls):
+                logger.warning("The schedules of django-celery-beat are fired by Celeriac: %s.", SCHEDULER)
+            self.scheduler_cls = SCHEDULER
