@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from django.db import connections
+
 from tests.chaos.scenarios.clocks import Clock
 from tests.chaos.scenarios.ledgers import crash_and_revive
-from tests.chaos.scenarios.registry import scenario
+from tests.chaos.scenarios.registry import BOTH, scenario
 from tests.chaos.stage import Stage, Ticks
 from tests.waiting import wait_until
 
@@ -48,6 +50,7 @@ def _of_ours(stage: Stage, begun: float) -> None:
     from celeriac.models import Job, Schedule, Tick
     from celeriac.schedules.definition import timing
 
+    connections.close_all()  # the database was away
     until = clock() - timedelta(seconds=2)  # what is due now has not been looked at
     wait_until(lambda: not Schedule.objects.filter(next_tick__lte=until).exists(), 30, every=0.1)
     Schedule.objects.update(paused_at=clock())
@@ -93,7 +96,7 @@ def _of_stock(stage: Stage, begun: float) -> None:
     stage.ticks = Ticks(wanted * SCHEDULES, lost, doubled, 0)
 
 
-@scenario("schedulers", KIND)
+@scenario("schedulers", KIND, databases=BOTH)
 def schedulers(stage: Stage) -> None:
     """Five schedulers at once, as during each deploy."""
     tick_tock(stage, lambda stage: stage.fault("five at once"), beats=5)
