@@ -10,11 +10,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 
 from celeriac import events, faults
 from celeriac.api.enqueue import enqueue
-from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import alias_of, clock, locked, writing
 from celeriac.ledger.ids import job_id
 from celeriac.loops import is_conflict, is_outage
@@ -28,6 +27,9 @@ from celeriac.schedules.watch import tell
 
 __all__ = ["Fired", "fire", "make_jobs"]
 
+#: Schedules in one transaction: their jobs may be a hundred times as many, where ticks were missed.
+TOGETHER = 200
+
 logger = logging.getLogger("celeriac")
 
 
@@ -39,22 +41,31 @@ class Fired(NamedTuple):
     next_due: float | None
 
 
-def fire(app: Any, limit: int = BATCH) -> Fired:
+def fire(app: Any, limit: int = TOGETHER) -> Fired:
     """See to up to *limit* schedules that are due."""
-    due = Schedule.objects.using(alias_of()).filter(paused_at__isnull=True)
-    soonest = due.aggregate(soonest=Min("next_tick"))["soonest"]
-    now = clock()
-    if soonest is None or soonest > now:
-        return Fired(0, 0, None if soonest is None else (soonest - now).total_seconds())
+    next_due = _next_due()
+    if next_due is None or next_due > 0.0:
+        return Fired(0, 0, next_due)
     try:
         return _fire(app, limit, None)
     except Exception as error:
         if is_outage(error) or is_conflict(error):
             raise
         logger.warning("Schedules could not be fired together (%s); they are fired one by one.", error)
-    names = list(due.filter(next_tick__lte=now).order_by("next_tick").values_list("name", flat=True)[:limit])
+    names = list(_due(clock()).values_list("name", flat=True)[:limit])
     fired = [_fire_alone(app, name) for name in names]
     return Fired(len(fired), sum(one.jobs for one in fired), 0.0)
+
+
+def _next_due() -> float | None:
+    """Return the seconds until the next schedule is due, by the database's clock; one look into an index."""
+    soonest = Schedule.objects.using(alias_of()).filter(paused_at__isnull=True).aggregate(at=Min("next_tick"))["at"]
+    return None if soonest is None else (soonest - clock()).total_seconds()
+
+
+def _due(now: datetime) -> QuerySet[Schedule]:
+    rows = Schedule.objects.using(alias_of()).filter(next_tick__lte=now, paused_at__isnull=True)
+    return rows.order_by("next_tick")
 
 
 def _fire_alone(app: Any, name: str) -> Fired:
@@ -76,27 +87,24 @@ def _fire_alone(app: Any, name: str) -> Fired:
 def _fire(app: Any, limit: int, name: str | None) -> Fired:
     with writing() as alias:
         now = clock()
-        rows = Schedule.objects.using(alias).filter(next_tick__lte=now, paused_at__isnull=True)
-        if name is not None:
-            rows = rows.filter(name=name)
-        plans = [plan(row, now) for row in locked(rows, None).order_by("next_tick")[:limit]]
+        rows = _due(now) if name is None else _due(now).filter(name=name)
+        plans = [plan(row, now) for row in locked(rows)[:limit]]
         faults.point("fire.after_lock")
         _leave_out_what_is_there(plans, alias)
         jobs = make_jobs(app, plans, now, alias)
         faults.point("fire.before_ticks")
         _write(app, plans, jobs, now, alias)
     events.emit("fire", schedules=[one.row.name for one in plans], jobs=len(jobs))
-    soonest = Schedule.objects.using(alias).filter(paused_at__isnull=True).aggregate(at=Min("next_tick"))["at"]
-    return Fired(len(plans), len(jobs), None if soonest is None else (soonest - clock()).total_seconds())
+    return Fired(len(plans), len(jobs), _next_due())
 
 
 def _leave_out_what_is_there(plans: Sequence[Plan], alias: str) -> None:
     """Leave out instants that have a tick: a backfill was there before, or a clock was set back."""
-    instants = {kept(tick.instant) for one in plans for tick in one.ticks}
-    names = [one.row.name for one in plans if one.ticks]
-    if not names:
+    instants = [kept(tick.instant) for one in plans for tick in one.ticks]
+    if not instants:
         return
-    there = Tick.objects.using(alias).filter(schedule__in=names, instant__in=instants)
+    names = [one.row.name for one in plans if one.ticks]
+    there = Tick.objects.using(alias).filter(schedule__in=names, instant__range=(min(instants), max(instants)))
     known = {(name, aware(instant)) for name, instant in there.values_list("schedule", "instant")}
     for one in plans:
         one.ticks = [tick for tick in one.ticks if (one.row.name, tick.instant) not in known]
