@@ -157,12 +157,12 @@ def test_set_forward_it_is_as_if_nobody_had_been_there(clockwork):
     assert {tick.outcome for tick in clockwork.ticks()} == {"fired"}
 
 
-def test_a_thousand_at_once_cost_few_statements(clockwork, django_assert_max_num_queries):
-    clockwork.write(**{f"s{n}": MINUTE for n in range(300)})
+def test_many_at_once_cost_few_statements(clockwork, django_assert_max_num_queries):
+    clockwork.write(**{f"s{n}": MINUTE for n in range(200)})
     clockwork.now += MINUTE
     with django_assert_max_num_queries(40, using=clockwork.alias):
         fire_module.fire(clockwork.app)
-    assert clockwork.jobs().count() == 300
+    assert clockwork.jobs().count() == 200
 
 
 def test_of_one_that_is_due_each_second_none_is_lost_in_a_takeover(clockwork):
