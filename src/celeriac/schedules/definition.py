@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,8 @@ from celeriac.api import payload
 from celeriac.schedules.models import Schedule
 from celeriac.schedules.policies import Policy
 from celeriac.schedules.recurring import policy_of
-from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Every, Solar, Timing
+from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Days, Every, Solar, Timing
+from celeriac.schedules.zones import DAY, reached, wall_at
 
 #: What intervals are counted from where nothing else is known.
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -78,13 +79,18 @@ def _timing(said: Mapping[str, Any], anchor: datetime) -> Timing:
         fields = dict(zip(FIELDS, map(_numbers, said["crontab"]), strict=True))
         return Crontab(**fields, zone=ZoneInfo(said["zone"]))
     if "every" in said:
-        if said.get("relative"):
-            # From midnight in its zone: "every hour" is on the hour.
-            anchor = datetime(1970, 1, 1, tzinfo=ZoneInfo(said["zone"])).astimezone(UTC)
-        return Every(timedelta(seconds=said["every"]), anchor)
+        interval = timedelta(seconds=said["every"])
+        return _from_midnight(interval, anchor, ZoneInfo(said["zone"])) if "zone" in said else Every(interval, anchor)
     if "solar" in said:
         return Solar(said["solar"], said["latitude"], said["longitude"])
     return Clocked(datetime.fromisoformat(said["at"]))
+
+
+def _from_midnight(interval: timedelta, anchor: datetime, zone: ZoneInfo) -> Timing:
+    day = wall_at(anchor, zone).date()
+    if interval % DAY:
+        return Every(interval, reached(datetime.combine(day, time()), zone))
+    return Days(interval // DAY, day, zone)
 
 
 def _numbers(text: str) -> frozenset[int]:
@@ -100,7 +106,7 @@ FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 def fields_of(crontab: Any) -> list[str]:
-    """Return the five fields of Celery's crontab as lists of numbers and ranges, which `_numbers` reads."""
+    """Return the five fields of a crontab (Celery's, or ours) as lists of numbers and ranges, as rows keep them."""
     return [_ranges(sorted(getattr(crontab, name))) for name in FIELDS]
 
 
