@@ -221,16 +221,17 @@ class Solar:
         observer.elev, observer.pressure, observer.horizon = 0, 0, horizon
         sun, at = ephem.Sun(), ephem.Date(start.replace(tzinfo=None))
         options = {"use_center": True} if use_center else {}
-        while True:
+        end = ephem.Date((start + DAY).replace(tzinfo=None))
+        while at < end:
             try:
-                found = getattr(observer, method)(sun, start=at, **options)
+                at = getattr(observer, method)(sun, start=at, **options)
             except ephem.CircumpolarError:
-                return
-            second: datetime = found.datetime().replace(microsecond=0, tzinfo=UTC)
-            if second >= start + DAY:
-                return
-            yield second
-            at = ephem.Date(found + ephem.minute)
+                # Of the noon at which the search began: the next may be the first that is light again.
+                at = observer.next_antitransit(sun, start=at)
+                continue
+            if at < end:
+                yield at.datetime().replace(microsecond=0, tzinfo=UTC)
+            at = ephem.Date(at + ephem.minute)
 
 
 @dataclass(frozen=True)
