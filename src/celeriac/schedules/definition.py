@@ -49,12 +49,15 @@ class Definition(NamedTuple):
 
 def aware(when: datetime) -> datetime:
     """Return a time as Django stores it as an instant in UTC."""
-    return (when if timezone.is_aware(when) else timezone.make_aware(when)).astimezone(UTC)
+    if timezone.is_naive(when):
+        # Not the zone that a request has activated: Django stores by the project's.
+        when = timezone.make_aware(when, timezone.get_default_timezone())
+    return when.astimezone(UTC)
 
 
 def kept(instant: datetime) -> datetime:
     """Return an instant as Django stores times."""
-    return instant if django_settings.USE_TZ else timezone.make_naive(instant)
+    return instant if django_settings.USE_TZ else timezone.make_naive(instant, timezone.get_default_timezone())
 
 
 def stored(instant: datetime | None) -> datetime | None:
