@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -96,6 +97,7 @@ def _from_midnight(interval: timedelta, anchor: datetime, zone: ZoneInfo) -> Tim
     return Days(interval // DAY, day, zone)
 
 
+@lru_cache(1024)  # most fields of ten thousand crontabs are a few
 def _numbers(text: str) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):

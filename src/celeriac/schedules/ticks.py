@@ -100,10 +100,9 @@ class Crontab:
         days = sorted(self.day_of_month)
         for year in range(first.year, min(first.year + FAR_YEARS, LAST_YEAR) + 1):
             for month in sorted(self.month_of_year):
-                last = monthrange(year, month)[1]
-                if date(year, month, last) < first:
+                if (year, month) < (first.year, first.month):
                     continue
-                begin = max(first, date(year, month, 1)).day
+                begin, last = max(first, date(year, month, 1)).day, monthrange(year, month)[1]
                 for number in days[bisect_left(days, begin) : bisect_right(days, last)]:
                     day = date(year, month, number)
                     if day.isoweekday() % 7 in self.day_of_week:
