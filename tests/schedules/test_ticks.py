@@ -211,6 +211,11 @@ class TestDays:
         ticks = list(islice(upcoming(weekly, datetime(2026, 3, 23, 12, tzinfo=UTC)), 2))
         assert ticks == [datetime(2026, 3, 29, 22, tzinfo=UTC), datetime(2026, 4, 5, 22, tzinfo=UTC)]
 
+    def test_where_the_evening_before_came_again_the_day_has_begun_already(self):
+        daily = Days(1, date(2010, 1, 1), ZoneInfo("America/St_Johns"))
+        evening = datetime(2010, 11, 7, 3, tzinfo=UTC)  # 23:30 for the second time; it was midnight at 02:30
+        assert daily.after(evening) == datetime(2010, 11, 8, 3, 30, tzinfo=UTC)
+
     def test_far_ahead_is_never(self):
         assert Days(10**8, date(2026, 1, 1), BERLIN).after(SOME) is None
 

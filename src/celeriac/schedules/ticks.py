@@ -141,16 +141,15 @@ class Days:
     def after(self, instant: datetime) -> datetime | None:
         """Return the first instant after *instant*."""
         today = wall_at(instant, self.zone).date()
-        ahead = (self.first - today).days % self.days
-        # Today's may be over; a midnight that is skipped comes later today.
-        for day in (ahead, ahead + self.days):
-            try:
-                found = reached(datetime.combine(today, time()) + timedelta(days=day), self.zone)
-            except OverflowError:
-                return None
-            if found > instant:
-                return found
-        return None
+        ahead = timedelta(days=(self.first - today).days % self.days)
+        try:
+            midnight = datetime.combine(today, time()) + ahead
+            # This midnight may be over; the next too, where a clock was set back across it.
+            while (found := reached(midnight, self.zone)) <= instant:
+                midnight += timedelta(days=self.days)
+        except OverflowError:
+            return None
+        return found
 
 
 @dataclass(frozen=True)
