@@ -160,7 +160,7 @@ def clock(using: str | None = None) -> datetime:
         else:
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
         now: datetime = cursor.fetchone()[0].replace(tzinfo=UTC)
-    return now if timezone.now().tzinfo else timezone.make_naive(now)
+    return now if timezone.now().tzinfo else timezone.make_naive(now, timezone.get_default_timezone())
 
 
 Row = TypeVar("Row", bound=Model)

@@ -12,12 +12,17 @@ from tzlocal import get_localzone_name
 from celeriac.api import payload
 from celeriac.errors import ConfigurationError
 from celeriac.schedules.definition import aware, fields_of
-from celeriac.schedules.recurring import POLICIES, Recurring, policy_of
+from celeriac.schedules.recurring import POLICIES, Recurring, delta, policy_of
 
 __all__ = ["SHORTEST", "packed_policy", "policies", "timing_json", "zone_of"]
 
 #: Workers look each second: what is due more often than that is no schedule but a loop.
 SHORTEST = timedelta(seconds=1)
+
+#: Intervals that a clock tells, also on a day when it is set.
+_ON_THE_CLOCK = {timedelta(minutes=n): {"minute": f"*/{n}"} for n in range(1, 60) if 60 % n == 0} | {
+    timedelta(hours=n): {"minute": "0", "hour": f"*/{n}"} for n in range(1, 24) if 24 % n == 0
+}
 
 
 def policies(said: Recurring) -> dict[str, Any]:
@@ -34,7 +39,7 @@ def timing_json(given: Any, app: Any, *, relative: bool = False) -> str:
         ConfigurationError: when it is none, is due more than once a second, or is one whose times cannot be told.
     """
     if isinstance(given, int | float) and not isinstance(given, bool):
-        given = timedelta(seconds=given)
+        given = delta(given)
     if isinstance(given, timedelta):
         given = schedule(given, relative, app=app)
     if not isinstance(given, BaseSchedule):
@@ -52,15 +57,21 @@ def _said(given: BaseSchedule, app: Any) -> dict[str, Any]:
     if hasattr(given, "clocked_time"):
         return {"at": aware(given.clocked_time).isoformat()}
     if isinstance(given, schedule) and type(given).remaining_estimate is schedule.remaining_estimate:
-        run_every: timedelta | None = given.run_every
-        seconds = run_every.total_seconds() if run_every is not None else 0.0
-        if seconds < SHORTEST.total_seconds():
-            raise ConfigurationError(f"It would be due each {seconds:g} s; once a second is the most.")
-        return {"every": seconds} | ({"relative": True, "zone": zone_of(app.timezone)} if given.relative else {})
+        every: timedelta = given.run_every or timedelta()
+        if every < SHORTEST:
+            raise ConfigurationError(f"It would be due each {every.total_seconds():g} s; once a second is the most.")
+        return _relative(every, zone_of(app.timezone)) if given.relative else {"every": every.total_seconds()}
     raise ConfigurationError(
         f"{type(given).__module__}.{type(given).__name__} computes its own times, relative to its last run, so no two "
         "schedulers would agree on them. Use a crontab, an interval, or a solar schedule."
     )
+
+
+def _relative(every: timedelta, zone: str) -> dict[str, Any]:
+    """Return what Celery's `relative` comes to: each hour on the hour, each day at midnight."""
+    if every in _ON_THE_CLOCK:
+        return {"crontab": fields_of(crontab(**_ON_THE_CLOCK[every])), "zone": zone}
+    return {"every": every.total_seconds(), "zone": zone}
 
 
 def zone_of(tz: Any) -> str:

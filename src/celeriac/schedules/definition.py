@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,8 @@ from celeriac.api import payload
 from celeriac.schedules.models import Schedule
 from celeriac.schedules.policies import Policy
 from celeriac.schedules.recurring import policy_of
-from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Every, Solar, Timing
+from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Days, Every, Solar, Timing
+from celeriac.schedules.zones import DAY, reached, wall_at
 
 #: What intervals are counted from where nothing else is known.
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -48,12 +50,15 @@ class Definition(NamedTuple):
 
 def aware(when: datetime) -> datetime:
     """Return a time as Django stores it as an instant in UTC."""
-    return (when if timezone.is_aware(when) else timezone.make_aware(when)).astimezone(UTC)
+    if timezone.is_naive(when):
+        # Not the zone that a request has activated: Django stores by the project's.
+        when = timezone.make_aware(when, timezone.get_default_timezone())
+    return when.astimezone(UTC)
 
 
 def kept(instant: datetime) -> datetime:
     """Return an instant as Django stores times."""
-    return instant if django_settings.USE_TZ else timezone.make_naive(instant)
+    return instant if django_settings.USE_TZ else timezone.make_naive(instant, timezone.get_default_timezone())
 
 
 def stored(instant: datetime | None) -> datetime | None:
@@ -78,15 +83,21 @@ def _timing(said: Mapping[str, Any], anchor: datetime) -> Timing:
         fields = dict(zip(FIELDS, map(_numbers, said["crontab"]), strict=True))
         return Crontab(**fields, zone=ZoneInfo(said["zone"]))
     if "every" in said:
-        if said.get("relative"):
-            # From midnight in its zone: "every hour" is on the hour.
-            anchor = datetime(1970, 1, 1, tzinfo=ZoneInfo(said["zone"])).astimezone(UTC)
-        return Every(timedelta(seconds=said["every"]), anchor)
+        interval = timedelta(seconds=said["every"])
+        return _from_midnight(interval, anchor, ZoneInfo(said["zone"])) if "zone" in said else Every(interval, anchor)
     if "solar" in said:
         return Solar(said["solar"], said["latitude"], said["longitude"])
     return Clocked(datetime.fromisoformat(said["at"]))
 
 
+def _from_midnight(interval: timedelta, anchor: datetime, zone: ZoneInfo) -> Timing:
+    day = wall_at(anchor, zone).date()
+    if interval % DAY:
+        return Every(interval, reached(datetime.combine(day, time()), zone))
+    return Days(interval // DAY, day, zone)
+
+
+@lru_cache(1024)  # most fields of ten thousand crontabs are a few
 def _numbers(text: str) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):
@@ -100,7 +111,7 @@ FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 
 
 def fields_of(crontab: Any) -> list[str]:
-    """Return the five fields of Celery's crontab as lists of numbers and ranges, which `_numbers` reads."""
+    """Return the five fields of a crontab (Celery's, or ours) as lists of numbers and ranges, as rows keep them."""
     return [_ranges(sorted(getattr(crontab, name))) for name in FIELDS]
 
 

@@ -4,7 +4,7 @@
 job of the tick before is still at work only the ledger knows: that question is left to `schedules.fire`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from hashlib import blake2b
@@ -82,6 +82,10 @@ class Policy:
             if value is not None and not (isinstance(value, timedelta) and value >= timedelta()):
                 raise ValueError(f"{name} is a time from 0 on, not {value!r}.")
 
+    def covers(self, instant: datetime) -> bool:
+        """Whether *instant* lies in a blackout."""
+        return any(window.covers(instant, self.zone) for window in self.blackout)
+
 
 class Planned(NamedTuple):
     """A tick, or several that have the same fate: *times* of them, the last at *instant*. *skip* says why no job."""
@@ -103,48 +107,44 @@ def decide(timing: Timing, policy: Policy, due: datetime, now: datetime, skips: 
 
     *skips* are instants that an operator has taken out.
     """
-    ticks: list[Planned] = []
-    open_: list[datetime] = []
+    looked: list[Planned] = []
     following: datetime | None = due
-    for _ in range(MOST):
-        if following is None or following > now or len(open_) == MOST_JOBS:
-            break
-        instant, following = following, timing.after(following)
-        reason = "asked" if instant in skips else _blackout(policy, instant)
-        if reason:
-            _add(ticks, Planned(instant, reason))
+    jobs, missed = 0, None
+    while following is not None and following <= now and len(looked) < MOST and jobs < MOST_JOBS:
+        skip = _skip(policy, following, now, skips)
+        if skip == "misfire" and (policy.window is None or now - following <= policy.window):
+            missed = len(looked)
+        jobs += not skip
+        looked.append(Planned(following, skip))
+        following = timing.after(following)
+    is_all = following is None or following > now
+    if policy.misfire == "once" and missed is not None and not jobs and is_all:
+        looked[missed] = Planned(looked[missed].instant)
+    return Decision(_together(looked), following)
+
+
+def _skip(policy: Policy, instant: datetime, now: datetime, skips: Collection[datetime]) -> str:
+    """Return why there is no job of *instant*, or "" for one; what "once" makes up for is not known yet."""
+    if instant in skips:
+        return "asked"
+    if policy.covers(instant):
+        return "blackout"
+    late, window = now - instant, policy.window
+    if policy.misfire == "skip":
+        return "misfire" if late > (GRACE if window is None else window) else ""
+    is_made_up_for = policy.misfire == "all" and (window is None or late <= window)
+    return "" if late <= GRACE or is_made_up_for else "misfire"
+
+
+def _together(looked: Iterable[Planned]) -> list[Planned]:
+    """Return the same with one for those in a row that were skipped for the same reason."""
+    ticks: list[Planned] = []
+    for tick in looked:
+        if ticks and tick.skip and ticks[-1].skip == tick.skip:
+            ticks[-1] = tick._replace(times=ticks[-1].times + 1)
         else:
-            open_.append(instant)
-    more = following is not None and following <= now
-    fires = _made_up_for(policy, open_, now, more=more)
-    for instant in open_:
-        _add(ticks, Planned(instant, "" if instant in fires else "misfire"))
-    return Decision(sorted(ticks), following)
-
-
-def _blackout(policy: Policy, instant: datetime) -> str:
-    return "blackout" if any(window.covers(instant, policy.zone) for window in policy.blackout) else ""
-
-
-def _made_up_for(policy: Policy, instants: list[datetime], now: datetime, *, more: bool) -> set[datetime]:
-    """Return which of *instants* are jobs: those in time, and what the policy says of the others; *more* follow."""
-    window = policy.window
-    grace = window if policy.misfire == "skip" and window is not None else GRACE
-    fires = {instant for instant in instants if now - instant <= grace}
-    missed = [instant for instant in instants if instant not in fires and (window is None or now - instant <= window)]
-    if policy.misfire == "all":
-        fires.update(missed)
-    elif policy.misfire == "once" and not fires and not more:
-        fires.update(missed[-1:])
-    return fires
-
-
-def _add(ticks: list[Planned], tick: Planned) -> None:
-    """Append *tick*, or count it to the one before, if they were skipped for the same reason."""
-    if ticks and tick.skip and ticks[-1].skip == tick.skip:
-        ticks[-1] = tick._replace(times=ticks[-1].times + 1)
-    else:
-        ticks.append(tick)
+            ticks.append(tick)
+    return ticks
 
 
 def delay_of(name: str, instant: datetime, jitter: timedelta) -> timedelta:

@@ -42,7 +42,7 @@ def coming(row: Schedule, count: int, now: datetime) -> list[Coming]:
         if len(found) == count or (row.once and found):
             break
         reason = "asked" if instant in skips else ""
-        if not reason and any(window.covers(instant, said.zone) for window in said.blackout):
+        if not reason and said.covers(instant):
             reason = "blackout"
         if not reason and row.paused_at is not None:
             reason = "paused"

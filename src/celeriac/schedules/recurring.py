@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from celeriac.errors import ConfigurationError
 from celeriac.schedules.policies import Blackout, Policy
 
-__all__ = ["Recurring", "policy_of"]
+__all__ = ["POLICIES", "Recurring", "delta", "policy_of"]
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
@@ -51,47 +52,67 @@ class Recurring:
 POLICIES = ("misfire", "window", "overlap", "jitter", "blackout", "within")
 
 
-def policy_of(given: Mapping[str, Any], zone: Any) -> Policy:
+def policy_of(given: Mapping[str, Any], zone: ZoneInfo) -> Policy:
     """Return the policy that *given* names, times as numbers of seconds, timedeltas or "HH:MM".
 
     Raises:
         ConfigurationError: for a name or a value that is none.
     """
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"Policies are a dict, as {{'overlap': 'skip'}}, not {given!r}.")
     unknown = sorted(set(given) - set(POLICIES))
     if unknown:
         raise ConfigurationError(f"A schedule has no policy {unknown[0]!r}; they are {', '.join(POLICIES)}.")
+    said: dict[str, Any] = {name: given[name] for name in ("misfire", "overlap") if name in given}
+    said |= {name: delta(given[name]) for name in ("window", "jitter", "within") if given.get(name) is not None}
     try:
-        return Policy(
-            misfire=given.get("misfire", "once"),
-            window=_delta(given.get("window")),
-            overlap=given.get("overlap", "allow"),
-            jitter=_delta(given.get("jitter")) or timedelta(),
-            blackout=tuple(_blackout(window) for window in given.get("blackout", ())),
-            within=_delta(given.get("within")),
-            zone=zone,
-        )
+        blackout = tuple(_blackout(window) for window in given.get("blackout", ()))
+        return Policy(**said, blackout=blackout, zone=zone)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _delta(value: Any) -> timedelta | None:
-    if value is None or isinstance(value, timedelta):
+def delta(value: Any) -> timedelta:
+    """Return a time that is a number of seconds, or a timedelta already.
+
+    Raises:
+        ConfigurationError: when it is neither, or longer than any.
+    """
+    if isinstance(value, timedelta):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"A time is a number of seconds or a timedelta, not {value!r}.")  # noqa: TRY004
-    return timedelta(seconds=value)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return timedelta(seconds=value)
+    except (ValueError, OverflowError):
+        pass  # not a number, or more than there is: no time either
+    raise ConfigurationError(f"A time is a number of seconds or a timedelta, not {value!r}.")
 
 
-def _blackout(given: Sequence[Any]) -> Blackout:
+def _blackout(given: Any) -> Blackout:
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) < 2:
+        raise ValueError(f"Blackouts are a list of windows, as [('22:00', '06:00')]; {given!r} is none.")
     *days, start, end = given
     if isinstance(start, datetime) or isinstance(end, datetime):
-        if days or not all(isinstance(at, datetime) and at.tzinfo for at in (start, end)):
+        if days or not all(isinstance(at, datetime) and at.tzinfo for at in (start, end)) or start >= end:
             raise ValueError(f"A blackout is between two aware datetimes or two wall times, not {given!r}.")
         return Blackout(start, end)
-    named = frozenset(_DAYS.index(str(day).lower()[:3]) for day in days) if days else frozenset(range(7))
     # To the end of a day is to the first moment of the next.
-    return Blackout(_time(start), time() if end == "24:00" else _time(end), named)
+    end = time() if end == "24:00" else _time(end)
+    return Blackout(_time(start), end, frozenset(map(_day, days)) if days else frozenset(range(7)))
 
 
-def _time(text: Any) -> time:
-    return text if isinstance(text, time) else time.fromisoformat(text)
+def _day(name: Any) -> int:
+    short = str(name).lower()[:3]
+    if short not in _DAYS:
+        raise ValueError(f"{name!r} is no day of the week; they are {', '.join(_DAYS)}.")
+    return _DAYS.index(short)
+
+
+def _time(given: Any) -> time:
+    try:
+        found = given if isinstance(given, time) else time.fromisoformat(given)
+    except (ValueError, TypeError):
+        found = None
+    if found is None or found.tzinfo is not None:
+        raise ValueError(f"{given!r} is no time of day, as '22:00'.")
+    return found

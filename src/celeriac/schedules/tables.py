@@ -82,7 +82,7 @@ def _defined(row: Any, app: Any) -> Definition:
     )
     try:
         return one._replace(**_read(row, app))
-    except (CeleriacError, ValueError, TypeError, AttributeError) as error:
+    except (CeleriacError, ValueError, TypeError, AttributeError, OverflowError) as error:
         return one._replace(trouble=str(error) or type(error).__name__)
 
 

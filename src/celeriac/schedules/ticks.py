@@ -5,20 +5,25 @@ None for never. The answer depends on nothing else, so all schedulers that ask f
 aware datetimes in UTC, of whole seconds where the schedule is a calendar's.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from math import radians
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from celeriac.schedules.zones import DAY, moments, offset_of
+from celeriac.schedules.zones import DAY, change_after, reached, shown, wall_at
 
-__all__ = ["Bounded", "Clocked", "Crontab", "Every", "Solar", "Timing", "upcoming"]
+__all__ = ["Bounded", "Clocked", "Crontab", "Days", "Every", "Solar", "Timing", "upcoming"]
 
 #: 29 February on a given weekday comes again after 40 years at most (around a year like 2100, which has none).
 FAR_YEARS = 41
+
+#: The one before datetime's last: a zone's clock may be a day ahead of UTC's.
+LAST_YEAR = 9998
 
 
 class Timing(Protocol):
@@ -60,49 +65,48 @@ class Crontab:
 
     def after(self, instant: datetime) -> datetime | None:
         """Return the first instant after *instant*."""
-        # A day early: where clocks go back across midnight, the day before comes again.
-        day = instant.astimezone(self.zone).date() - DAY
-        for _ in range(2):
-            found = self._first(day, instant) if self._fits(day) else None
-            if found is not None:
+        if self.hourly:
+            return self._following_the_clock(instant)
+        # Later wall times are never reached earlier, so the first that is reached after the instant is the one.
+        for wall in self._walls(wall_at(instant, self.zone)):
+            found = reached(wall, self.zone)
+            if found > instant:
                 return found
-            day += DAY
-        last = day.year + FAR_YEARS
-        while day.year <= min(last, 9998):
-            if day.month not in self.month_of_year:
-                day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-                continue
-            found = self._first(day, instant) if self._fits(day) else None
-            if found is not None:
-                return found
-            day += DAY
         return None
 
-    def _fits(self, day: date) -> bool:
-        return (
-            day.month in self.month_of_year
-            and day.day in self.day_of_month
-            and day.isoweekday() % 7 in self.day_of_week
-        )
+    def _following_the_clock(self, instant: datetime) -> datetime | None:
+        wall = wall_at(instant, self.zone)
+        change = change_after(instant, self.zone)
+        if change is not None:
+            # Until the clock is set it runs evenly; then it goes on from what it is set to.
+            following = next(self._walls(wall), None)
+            if following is not None and instant + (following - wall) < change:
+                return instant + (following - wall)
+            instant = change - timedelta.resolution
+            wall = wall_at(change, self.zone) - timedelta.resolution
+        instants = (found for wall in self._walls(wall) for found in shown(wall, self.zone))
+        return next((found for found in instants if found > instant), None)
 
-    def _first(self, day: date, instant: datetime) -> datetime | None:
-        """Return the first instant of a local *day* after *instant*, or None when they are over."""
-        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock's
+    def _walls(self, after: datetime) -> Iterator[datetime]:
+        """Yield the wall times after *after* that fit, as far ahead as it makes sense to look."""
         times = _times(self.hour, self.minute)
-        offset = offset_of(day, self.zone)
-        if offset is not None:
-            start = (midnight - offset).replace(tzinfo=UTC)
-            at = bisect_right(times, instant - start)
-            return start + times[at] if at < len(times) else None
-        found = set()
-        for time in times:
-            both = moments(midnight + time, self.zone)
-            is_skipped = both[0].astimezone(self.zone).replace(tzinfo=None) != midnight + time
-            if not self.hourly:
-                found.add(both[0])
-            elif not is_skipped:
-                found.update(both)
-        return min((one for one in found if one > instant), default=None)
+        today, passed = after.date(), timedelta(hours=after.hour, minutes=after.minute)
+        for day in self._days(today):
+            midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock's
+            for since_midnight in times[bisect_right(times, passed) :] if day == today else times:
+                yield midnight + since_midnight
+
+    def _days(self, first: date) -> Iterator[date]:
+        days = sorted(self.day_of_month)
+        for year in range(first.year, min(first.year + FAR_YEARS, LAST_YEAR) + 1):
+            for month in sorted(self.month_of_year):
+                if (year, month) < (first.year, first.month):
+                    continue
+                begin, last = max(first, date(year, month, 1)).day, monthrange(year, month)[1]
+                for number in days[bisect_left(days, begin) : bisect_right(days, last)]:
+                    day = date(year, month, number)
+                    if day.isoweekday() % 7 in self.day_of_week:
+                        yield day
 
 
 @lru_cache(256)  # shared: ten thousand schedules have few such pairs, and each would keep up to 1,440 times
@@ -124,6 +128,28 @@ class Every:
             return self.anchor + steps * self.interval
         except OverflowError:
             return None
+
+
+@dataclass(frozen=True)
+class Days:
+    """A number of days apart, at midnight on the wall clock of a time zone, counted from the day *first*."""
+
+    days: int
+    first: date
+    zone: ZoneInfo
+
+    def after(self, instant: datetime) -> datetime | None:
+        """Return the first instant after *instant*."""
+        today = wall_at(instant, self.zone).date()
+        ahead = timedelta(days=(self.first - today).days % self.days)
+        try:
+            midnight = datetime.combine(today, time()) + ahead
+            # This midnight may be over; the next too, where a clock was set back across it.
+            while (found := reached(midnight, self.zone)) <= instant:
+                midnight += timedelta(days=self.days)
+        except OverflowError:
+            return None
+        return found
 
 
 @dataclass(frozen=True)
@@ -169,26 +195,41 @@ class Solar:
 
     def after(self, instant: datetime) -> datetime | None:
         """Return the first such event after *instant*."""
+        # PyEphem is right to a tenth of a second, and finds another tenth from another start: each day has its own.
+        start = self._start + (instant - self._start) // DAY * DAY
+        for _ in range(DARK_DAYS):
+            found = next((event for event in self._within_a_day(start) if event > instant), None)
+            if found is not None:
+                return found
+            start += DAY
+        return None
+
+    @property
+    def _start(self) -> datetime:
+        """Noon by the mean sun for all but noon, and midnight for that: when hardly a place has such an event."""
+        hours = (0 if self.event == "solar_noon" else 12) - self.longitude / 15
+        return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=round(hours * 3600))
+
+    def _within_a_day(self, start: datetime) -> Iterator[datetime]:
         import ephem
 
         method, horizon, use_center = SOLAR_EVENTS[self.event]
         observer: Any = ephem.Observer()
-        observer.lat, observer.lon = str(self.latitude), str(self.longitude)
+        observer.lat, observer.lon = radians(self.latitude), radians(self.longitude)
         observer.elev, observer.pressure, observer.horizon = 0, 0, horizon
-        sun, start = ephem.Sun(), ephem.Date(instant.replace(tzinfo=None))
+        sun, at = ephem.Sun(), ephem.Date(start.replace(tzinfo=None))
         options = {"use_center": True} if use_center else {}
-        for _ in range(DARK_DAYS):
+        end = ephem.Date((start + DAY).replace(tzinfo=None))
+        while at < end:
             try:
-                found = getattr(observer, method)(sun, start=start, **options)
+                at = getattr(observer, method)(sun, start=at, **options)
             except ephem.CircumpolarError:
-                start = observer.next_antitransit(sun, start=start)
+                # Of the noon at which the search began: the next may be the first that is light again.
+                at = observer.next_antitransit(sun, start=at)
                 continue
-            # The second makes the instant the same whatever the search began at.
-            second: datetime = found.datetime().replace(microsecond=0, tzinfo=UTC)
-            if second > instant:
-                return second
-            start = ephem.Date(found + ephem.minute)
-        return None
+            if at < end:
+                yield at.datetime().replace(microsecond=0, tzinfo=UTC)
+            at = ephem.Date(at + ephem.minute)
 
 
 @dataclass(frozen=True)

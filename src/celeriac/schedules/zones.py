@@ -1,29 +1,50 @@
 """Local times as instants: what a wall clock shows, where clocks are set forward or back. Pure.
 
-A wall time may be none (skipped), one, or two instants (repeated). PEP 495 says which by `fold`; the rest is here.
+A wall time may be shown at no instant (skipped), at one, or at two (repeated). PEP 495 says which by `fold`; the rest
+is here. Wall times are naive, instants aware and in UTC.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["moments", "offset_of"]
+__all__ = ["DAY", "change_after", "reached", "shown", "wall_at"]
 
 DAY = timedelta(days=1)
 
 
-def moments(wall: datetime, zone: ZoneInfo) -> list[datetime]:
-    """Return the instants, in UTC, at which the clock of *zone* shows the naive time *wall*.
+def wall_at(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return what the clock of *zone* shows at *instant*."""
+    return instant.astimezone(zone).replace(tzinfo=None)
 
-    A skipped time is the one instant at which the clock was set forward: what should have run in the skipped hour runs
-    as soon as there is a time after it, as cron does (Vixie cron 3.0, cron.c, "jobs for the skipped time").
-    """
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+
+def shown(wall: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Return the instants at which the clock of *zone* shows *wall*: none, one, or two."""
+    first, second = _instants(wall, zone)
     if first == second:
         return [first]
-    if first < second:
-        return [first, second]
+    return [first, second] if first < second else []
+
+
+def reached(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first instant at which the clock of *zone* shows *wall* or a later time.
+
+    Of a skipped time that is when the clock was set forward, as for cron's jobs; of a repeated one it is the first.
+    """
+    first, second = _instants(wall, zone)
     # Set forward: by the offset before the gap it is too late, by the one after it too early.
-    return [_change_between(second, first, zone)]
+    return first if first <= second else _change_between(second, first, zone)
+
+
+def change_after(instant: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return when the clock of *zone* is set within a day after *instant*, or None. No zone's was set twice in one."""
+    later = instant + DAY
+    if instant.astimezone(zone).utcoffset() == later.astimezone(zone).utcoffset():
+        return None
+    return _change_between(instant, later, zone)
+
+
+def _instants(wall: datetime, zone: ZoneInfo) -> list[datetime]:
+    return [wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
 
 
 def _change_between(early: datetime, late: datetime, zone: ZoneInfo) -> datetime:
@@ -37,10 +58,3 @@ def _change_between(early: datetime, late: datetime, zone: ZoneInfo) -> datetime
         else:
             low = middle
     return datetime.fromtimestamp(high, UTC)
-
-
-def offset_of(day: date, zone: ZoneInfo) -> timedelta | None:
-    """Return the offset that holds for all of *day* and some hours around it, or None where it changes."""
-    noon = datetime.combine(day, time(12), tzinfo=zone)
-    offsets = {(noon + step).replace(fold=fold).utcoffset() for step in (-DAY, DAY * 0, DAY) for fold in (0, 1)}
-    return offsets.pop() if len(offsets) == 1 else None
