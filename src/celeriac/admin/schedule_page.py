@@ -43,7 +43,7 @@ class Next(NamedTuple):
     """A tick to come, as the page has it."""
 
     instant: datetime
-    local: SafeString
+    local: str
     utc: str
     reason: str  # asked, blackout, paused, overdue
     words: str
@@ -98,7 +98,7 @@ def _told(ahead: Following) -> list[Next]:
     return [
         Next(
             one.instant,
-            SafeString(f"{one.local:%a %Y-%m-%d %H:%M:%S %Z}"),
+            f"{one.local:%a %Y-%m-%d %H:%M:%S %Z}",
             f"{one.instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
             one.reason,
             reason_words(one.reason),
@@ -172,10 +172,7 @@ def _where(row: Schedule) -> tuple[str, str]:
     app = f" of the app {row.origin}" if row.origin else ""
     if row.source == "table":
         return "in the tables of django-celery-beat; what is changed there holds within 5 s", address
-    if row.source == "settings":
-        where = f"in CELERY_BEAT_SCHEDULE{app}"
-    else:
-        where = f"at its task, in the code{app}"
+    where = f"in {'CELERY_BEAT_SCHEDULE' if row.source == 'settings' else 'the code of its task'}{app}"
     also = "; django-celery-beat's row of its name switches it on and off" if address else ""
     return f"{where}; what is changed there holds when a worker has started{also}", address
 

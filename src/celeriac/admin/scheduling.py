@@ -56,8 +56,8 @@ class BackfillForm(forms.Form):
     until = forms.CharField(label="To", max_length=40, help_text="Both included. Ticks to come are left alone.")
     reason = ReasonForm.base_fields["reason"]
 
-    def __init__(self, row: Schedule, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+    def __init__(self, row: Schedule, data: Any = None, initial: Any = None) -> None:
+        super().__init__(data, initial=initial, label_suffix="")
         self.zone = zone(row)
         clockwise = {"type": "datetime-local", "step": "1", "class": "celeriac-moment"}
         for name in ("since", "until"):
@@ -109,7 +109,7 @@ def operate(page: "ReadOnly", request: HttpRequest, id_: int, verb: str) -> Http
     row = page.get_object(request, str(id_))
     if row is None:
         raise Http404("There is no such schedule (any more).")
-    data = {name: value.replace("\0", "") for name, value in request.POST.items()}
+    data = {name: str(value).replace("\0", "") for name, value in request.POST.items()}
     try:
         if verb == "backfill":
             return _backfill(page, request, row, data)
