@@ -27,6 +27,8 @@ REASONS = {
     "paused": "the schedule is paused",
 }
 
+KINDS = {"now": "by hand", "backfill": "by a backfill"}
+
 TOLD = {
     "overdue": "its job has not succeeded in time",
     "dead": "its job is over without success",
@@ -105,7 +107,7 @@ def lateness(tick: Tick) -> str:
 
 def why(tick: Tick) -> str:
     """Return what there is to say of a tick's outcome."""
-    said = [reason_words(tick.reason), TOLD.get(tick.told, tick.told), tick.note]
+    said = [KINDS.get(tick.kind, ""), reason_words(tick.reason), TOLD.get(tick.told, tick.told), tick.note]
     if tick.count > 1:
         said.append(f"the last of {tick.count:,} ticks that this row stands for")
     if tick.outcome == "sent":

@@ -41,6 +41,9 @@ class ScheduleList(ChangeList):
         found: QuerySet[Schedule] = super().get_queryset(request, exclude_parameters)
         return found
 
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        return ["rank", "name"]
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         first = self.page_num == 1 and not self.show_all
@@ -79,9 +82,6 @@ class ScheduleAdmin(WithPages):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleList]:
         return ScheduleList
-
-    def get_ordering(self, request: HttpRequest) -> Any:
-        return ["rank", "name"]
 
     # -- its columns
 
@@ -215,8 +215,7 @@ class TickAdmin(ReadOnly):
 
     @admin.display(description="Outcome")
     def outcome_shown(self, tick: Any) -> SafeString:
-        kind = {"now": " by hand", "backfill": " by a backfill"}.get(tick.kind, "")
-        return format_html("{}{}", badge(tick.past.outcome), kind)
+        return badge(tick.past.outcome)
 
     @admin.display(description="Why")
     def reason_given(self, tick: Any) -> str:

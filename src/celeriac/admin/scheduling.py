@@ -138,6 +138,7 @@ def _asks(page: "ReadOnly", request: HttpRequest, row: Schedule, verb: str, form
     context = {
         "schedule": row,
         "verb": verb,
+        "crumb": verb.capitalize(),
         "form": form,
         "words": words(row),
         "next": exact(ahead[0].instant, zone(row)) if ahead else "",
@@ -232,10 +233,12 @@ def _backfill_page(
     ticks = found.instants if found else []
     context = {
         "schedule": row,
+        "crumb": "Backfill",
         "form": form,
         "words": words(row),
-        "zone": form.zone,
         "found": found,
+        "since": found and exact(form.cleaned_data["since"], form.zone),
+        "until": found and exact(form.cleaned_data["until"], form.zone),
         "shown": [exact(one, form.zone) for one in ticks[:5]],
         "last": exact(ticks[-1], form.zone) if len(ticks) > 5 else "",
     }

@@ -15,14 +15,14 @@ from celeriac.schedules.preview import OVERDUE
 
 __all__ = ["SourceFilter", "StandingFilter", "counts", "rank", "standings"]
 
-#: As the list has them: what stands wrong first, what is over last. "doubtful" fires, but something of it looks wrong.
-ORDER = ("broken", "overdue", "doubtful", "paused", "on", "off", "over")
+#: As the list has them: what stands wrong first, what is over last. What is "troubled" is on, but looks wrong.
+ORDER = ("broken", "overdue", "troubled", "paused", "on", "off", "over")
 
 SOURCES = {"settings": "Settings", "task": "Tasks", "table": "django-celery-beat"}
 
 
 def standings(now: datetime) -> dict[str, Q]:
-    """Return the condition of each standing; of a schedule exactly one is true."""
+    """Return the condition of each standing; of a schedule one is true, and with "on" perhaps "troubled"."""
     live = Q(paused_at__isnull=True, enabled=True)
     since = now - timedelta(seconds=OVERDUE)
     fires = live & Q(next_tick__gte=since)
@@ -30,9 +30,9 @@ def standings(now: datetime) -> dict[str, Q]:
     return {
         "broken": none & ~Q(trouble=""),
         "overdue": live & Q(next_tick__lt=since),
-        "doubtful": fires & ~Q(trouble=""),
+        "troubled": fires & ~Q(trouble=""),
         "paused": Q(paused_at__isnull=False),
-        "on": fires & Q(trouble=""),
+        "on": fires,
         "off": Q(paused_at__isnull=True, enabled=False),
         "over": none & Q(trouble=""),
     }
@@ -50,6 +50,7 @@ def counts(now: datetime) -> list[tuple[str, int]]:
     """Return how many schedules there are of each standing that any has; of the first 10,000."""
     rows: QuerySet[Any] = Schedule.objects.using(alias_of()).annotate(rank=rank(now)).values("rank")
     found = cap_of(rows).aggregate(**{name: Count("rank", filter=Q(rank=place)) for place, name in enumerate(ORDER)})
+    found["on"] += found["troubled"]
     return [(name, count) for name, count in found.items() if count]
 
 
@@ -59,7 +60,7 @@ class StandingFilter(SimpleListFilter):
     title, parameter_name = "how it stands", "standing"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name.capitalize()) for name in ORDER]
+        return [(name, "On, but troubled" if name == "troubled" else name.capitalize()) for name in ORDER]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         condition = standings(clock()).get(self.value() or "")
