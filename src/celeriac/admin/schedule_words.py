@@ -86,7 +86,7 @@ def zone(row: Schedule) -> ZoneInfo:
 def exact(instant: datetime | None, zone: ZoneInfo) -> SafeString:
     """Return an instant in local time; in UTC when pointed at."""
     if instant is None:
-        return format_html("-")
+        return SafeString("-")
     at = aware(instant)
     local, utc = at.astimezone(zone), at.astimezone(UTC)
     shown = '<time datetime="{}" title="{} UTC">{}</time>'
