@@ -41,7 +41,7 @@ class ScheduleList(ChangeList):
         found: QuerySet[Schedule] = super().get_queryset(request, exclude_parameters)
         return found
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return ["rank", "name"]
 
     def get_results(self, request: HttpRequest) -> None:
