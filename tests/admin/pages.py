@@ -13,11 +13,18 @@ ACTIONS = "/admin/celeriac/action/"
 CHANGES = "/admin/celeriac/change/"
 WORKERS = "/admin/celeriac/worker/"
 QUEUES = "/admin/celeriac/queue/"
-LISTS = (JOBS, GROUPS, ACTIONS, CHANGES, WORKERS, QUEUES)
+SCHEDULES = "/admin/celeriac/schedule/"
+NAMED = f"{SCHEDULES}named/"
+TICKS = "/admin/celeriac/tick/"
+LISTS = (JOBS, GROUPS, ACTIONS, CHANGES, WORKERS, QUEUES, SCHEDULES, TICKS)
 
 
 def page_of(job) -> str:
     return f"{JOBS}{job.id}/change/"
+
+
+def schedule_page(row) -> str:
+    return f"{SCHEDULES}{row.pk}/change/"
 
 
 def edit_of(job) -> str:
@@ -45,3 +52,7 @@ def carried(response) -> Selection:
 
 def listed(response) -> list:
     return [job.id for job in response.context["cl"].result_list]
+
+
+def listed_names(response) -> list[str]:
+    return [row.name for row in response.context["cl"].result_list]

@@ -1,7 +1,10 @@
 """Who did what, when, why and from where: read by all who may look, written by the verbs alone."""
 
 import json
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
@@ -17,7 +20,9 @@ from celeriac.admin.job_page import differences
 from celeriac.api import operate
 from celeriac.ledger.audit import Action, Change
 from celeriac.ledger.database import alias_of
+from celeriac.ledger.models import Job
 from celeriac.ledger.operators import VERBS
+from celeriac.ledger.selection import Selection
 from celeriac.schedules.operate import BY_HAND
 from celeriac.templatetags.celeriac_show import ago, badge
 
@@ -59,8 +64,8 @@ class ActionAdmin(WithPages):
         return format_html("{} {}", badge(action.state), action.verb)
 
     @admin.display(description="On")
-    def selected(self, action: Action) -> str:
-        return action.selected
+    def selected(self, action: Action) -> SafeString | str:
+        return _on(action)
 
     @admin.display(description="Reason")
     def reason_given(self, action: Action) -> str:
@@ -68,6 +73,8 @@ class ActionAdmin(WithPages):
 
     @admin.display(description="Changed")
     def progress(self, action: Action) -> str:
+        if action.schedule and not action.matched:
+            return "-"
         skipped = f" · {action.skipped:,} skipped" if action.skipped else ""
         return f"{action.changed:,} of {action.matched:,}{skipped}"
 
@@ -85,7 +92,9 @@ class ActionAdmin(WithPages):
         changes = Change.objects.using(alias_of()).filter(action_id=action.pk).order_by("-id")[:50]
         context = {
             "action": action,
-            "selected": action.selected,
+            "selected": _on(action),
+            "counted": bool(action.matched or not action.schedule),
+            "jobs": _asked_for(action),
             "options": _options(action),
             "skipped": json.loads(action.options).get("skips", {}),
             "done": action.changed + action.skipped,
@@ -122,14 +131,35 @@ class ActionAdmin(WithPages):
         return found
 
 
+def _on(action: Action) -> SafeString | str:
+    """Return what an action was done to, with a link where that is a schedule."""
+    if not action.schedule:
+        return action.selected
+    address = f"{reverse('admin:celeriac_schedule_named')}?{urlencode({'name': action.schedule})}"
+    return format_html('schedule <a href="{}">{}</a>', address, action.schedule)
+
+
+def _asked_for(action: Action) -> list[tuple[UUID, Job | None]]:
+    """Return the first of the jobs that were asked for of a schedule; None where the row is deleted."""
+    ids = Selection.from_json(action.selection).ids[:50] if action.schedule else ()
+    found = Job.objects.using(alias_of()).only("id", "task", "state").in_bulk(ids)
+    return [(id_, found.get(id_)) for id_ in ids]
+
+
 def _options(action: Action) -> list[tuple[str, str]]:
     """Return what the operator chose besides, in words."""
     chosen: dict[str, Any] = json.loads(action.options)
+    moments = {"instant": "tick", "since": "from", "until": "to"} if action.schedule else {}
+    told = [(word, _moment(chosen[name])) for name, word in moments.items() if name in chosen]
     words = {"canary": "one ahead, then ten, then the rest", "force": "jobs that succeeded, too"}
     said = [(name, text) for name, text in words.items() if chosen.get(name)]
     said += [("rate", f"{chosen['rate']:g} jobs a second")] if chosen.get("rate") else []
     said += [("signal", chosen["signal"])] if chosen.get("signal") else []
-    return said
+    return told + said
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S %Z}"
 
 
 class ChangeAdmin(ReadOnly):

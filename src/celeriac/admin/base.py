@@ -14,7 +14,7 @@ from celeriac.ledger.database import alias_of
 from celeriac.ledger.dead import CAP
 from celeriac.ledger.rows import By
 
-__all__ = ["OPERATE", "CappedPaginator", "ReadOnly", "WithPages", "by", "may_operate", "require_operate"]
+__all__ = ["OPERATE", "CappedPaginator", "ReadOnly", "WithPages", "by", "cap_of", "may_operate", "require_operate"]
 
 VIEW, OPERATE = "celeriac.view_job", "celeriac.operate_job"
 
@@ -43,6 +43,11 @@ def by(request: HttpRequest, reason: str = "") -> By:
     return By(request.user.get_username()[:150], reason, origin[:100])
 
 
+def cap_of(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return no more of *rows* than are counted."""
+    return rows.order_by()[:CAP]
+
+
 class CappedPaginator(_Paginator):
     """Counts no further than the cap: the exact number of a million rows takes longer than the page itself.
 
@@ -59,7 +64,7 @@ class CappedPaginator(_Paginator):
         if len(self.first) <= self.per_page:
             return len(self.first)
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by().values("pk")[:CAP].count()
+        return cap_of(rows.values("pk")).count()
 
 
 class ReadOnly(_ModelAdmin):

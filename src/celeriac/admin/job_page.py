@@ -39,6 +39,7 @@ def story_of(job: Job) -> dict[str, Any]:
             ("They wait for it", _others(edges.filter(parent=job.id), "child_id", alias)),
         ],
         "changes": [(change, differences(change.diff)) for change in changes],
+        "tick": _tick_of(job),
         "took": lasted(job.started_at, job.finished_at),
         "most": MOST,
         "selection": json.dumps({"ids": [str(job.id)]}),
@@ -56,6 +57,16 @@ def _texts(job: Job) -> list[tuple[str, str, bool]]:
         ("Headers", pretty(job.headers), False),
     ]
     return [(title, text, opened) for title, text, opened in all_ if text and text not in {"[]", "{}"}]
+
+
+def _tick_of(job: Job) -> tuple[str, str] | None:
+    """Return (schedule, instant) of the tick that asked for the job."""
+    try:
+        headers = json.loads(job.headers)["headers"]
+        found = headers["celeriac_schedule"], headers["celeriac_tick"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if all(isinstance(part, str) for part in found) else None
 
 
 def _others(edges: Any, end: str, alias: str) -> list[tuple[UUID, Job | None]]:

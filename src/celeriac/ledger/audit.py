@@ -42,6 +42,7 @@ class Action(models.Model):
         ]
         indexes = [
             models.Index(fields=["-created_at"], name="celeriac_action_newest"),
+            models.Index(fields=["schedule", "-created_at"], name="celeriac_action_of"),
             models.Index(fields=["moved_at"], name="celeriac_action_open", condition=Q(state="open")),
         ]
 

@@ -22,6 +22,10 @@ class Migration(migrations.Migration):
             name="schedule",
             field=models.CharField(blank=True, db_default="", max_length=200),
         ),
+        migrations.AddIndex(
+            model_name="action",
+            index=models.Index(fields=["schedule", "-created_at"], name="celeriac_action_of"),
+        ),
         migrations.CreateModel(
             name="Schedule",
             fields=[

@@ -25,7 +25,21 @@ from celeriac.schedules.plan import Plan
 from celeriac.schedules.policies import MOST, Planned
 from celeriac.schedules.ticks import upcoming
 
-__all__ = ["BY_HAND", "Backfilled", "By", "NoSchedule", "backfill", "find", "pause", "resume", "run", "skip", "unskip"]
+__all__ = [
+    "BY_HAND",
+    "Backfilled",
+    "By",
+    "Missing",
+    "NoSchedule",
+    "backfill",
+    "find",
+    "missing",
+    "pause",
+    "resume",
+    "run",
+    "skip",
+    "unskip",
+]
 
 #: The verbs, as `Action.verb` names them.
 BY_HAND = ("run", "pause", "resume", "skip", "unskip", "backfill")
@@ -42,6 +56,13 @@ class Backfilled(NamedTuple):
     """What a backfill did: the ticks that became jobs, and how many instants had one already."""
 
     ticks: list[Tick]
+    there: int
+
+
+class Missing(NamedTuple):
+    """What a backfill would do: the instants that have had no job, and how many have had one."""
+
+    instants: list[datetime]
     there: int
 
 
@@ -133,7 +154,7 @@ def skip(name: str, by: By, *, instant: datetime | None = None) -> datetime:
     with writing() as alias:
         row = _locked(name, alias)
         skips = _skips(row)
-        chosen = _to_skip(row, instant, skips)
+        chosen = _to_skip(row, instant, skips, aware(clock()))
         row.skips = json.dumps(sorted(one.isoformat() for one in {*skips, chosen}))
         row.save(using=alias, update_fields=["skips"])
         _note("skip", row, by, alias, options={"instant": chosen.isoformat()})
@@ -157,10 +178,12 @@ def _skips(row: Schedule) -> set[datetime]:
     return {datetime.fromisoformat(text) for text in json.loads(row.skips)}
 
 
-def _to_skip(row: Schedule, instant: datetime | None, skips: Collection[datetime]) -> datetime:
-    if row.next_tick is None:
+def _to_skip(row: Schedule, instant: datetime | None, skips: Collection[datetime], now: datetime) -> datetime:
+    # What passed while it was paused will be no job anyway.
+    first = next_of(row, now) if row.paused_at and row.next_tick else row.next_tick
+    if first is None:
         raise ValueError(f"Schedule {row.name} has no tick to come: {row.trouble or 'it is disabled, or over'}.")
-    first = aware(row.next_tick)
+    first = aware(first)
     if instant is None:
         coming = (one for one in chain([first], islice(upcoming(timing(row), first), 1000)) if one not in skips)
         found = next(coming, None)
@@ -192,11 +215,9 @@ def backfill(name: str, since: datetime, until: datetime, by: By, *, app: Any = 
     for batch in batches(instants, 500):
         with writing() as alias:
             row = _locked(name, alias)
-            rows = Tick.objects.using(alias).filter(schedule=name, instant__in=[kept(one) for one in batch])
-            had = {
-                aware(at) for at in rows.exclude(outcome__in=["skipped", "failed"]).values_list("instant", flat=True)
-            }
-            rows.filter(outcome__in=["skipped", "failed"]).delete()
+            had = _had(name, batch, alias)
+            jobless = Tick.objects.using(alias).filter(schedule=name, outcome__in=JOBLESS)
+            jobless.filter(instant__in=[kept(one) for one in batch]).delete()
             made = _made(app, row, [one for one in batch if one not in had], "backfill", alias)
             if bad := next((tick for tick in made if tick.outcome == "failed"), None):
                 raise ValueError(bad.note)
@@ -205,6 +226,28 @@ def backfill(name: str, since: datetime, until: datetime, by: By, *, app: Any = 
         options = {"since": aware(since).isoformat(), "until": aware(until).isoformat()}
         _note("backfill", row, by, alias, jobs=ticks, matched=len(instants), options=options)
     return Backfilled(ticks, len(instants) - len(ticks))
+
+
+def missing(name: str, since: datetime, until: datetime) -> Missing:
+    """Return what a backfill from *since* to *until* would do.
+
+    Raises:
+        NoSchedule: when there is none of this name.
+        ValueError: for more instants than 10,000.
+    """
+    instants = _between(find(name), aware(since), min(aware(until), aware(clock())))
+    had = {at for batch in batches(instants, 500) for at in _had(name, batch, alias_of())}
+    return Missing([one for one in instants if one not in had], len(had))
+
+
+#: Outcomes of ticks that asked for no job.
+JOBLESS = ("skipped", "failed")
+
+
+def _had(name: str, instants: Collection[datetime], alias: str) -> set[datetime]:
+    """Return those of *instants* that have had a job."""
+    ticks = Tick.objects.using(alias).filter(schedule=name, instant__in=[kept(one) for one in instants])
+    return {aware(at) for at in ticks.exclude(outcome__in=JOBLESS).values_list("instant", flat=True)}
 
 
 def _between(row: Schedule, since: datetime, until: datetime) -> list[datetime]:
