@@ -19,7 +19,7 @@ from celeriac.ledger.rows import By
 from celeriac.schedules import operate as hands
 from celeriac.schedules.definition import aware
 from celeriac.schedules.models import Schedule
-from celeriac.schedules.zones import moments
+from celeriac.schedules.zones import reached, shown
 
 if TYPE_CHECKING:
     from celeriac.admin.base import ReadOnly
@@ -73,7 +73,9 @@ class BackfillForm(forms.Form):
     def _moment(self, name: str, which: int) -> datetime:
         """Return the instant; of a time that the clock shows twice what makes the range the longer one."""
         given = _datetime(self.cleaned_data[name])
-        return moments(given, self.zone)[which] if given.tzinfo is None else given.astimezone(UTC)
+        if given.tzinfo is not None:
+            return given.astimezone(UTC)
+        return (shown(given, self.zone) or [reached(given, self.zone)])[which]
 
     def clean(self) -> dict[str, Any]:
         said = self.cleaned_data
