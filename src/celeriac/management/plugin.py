@@ -5,7 +5,7 @@ It does so in every project that is installed beside it, with Django or without:
 
 import click
 
-__all__ = ["jobs"]
+__all__ = ["jobs", "schedules"]
 
 
 def _command(name: str, text: str) -> click.Command:
@@ -47,3 +47,4 @@ def _run(name: str, ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
 
 jobs = _command("jobs", "See, replay, discard and cancel jobs.")
+schedules = _command("schedules", "See, run, pause, skip and backfill schedules.")

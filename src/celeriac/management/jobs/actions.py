@@ -9,9 +9,9 @@ from celeriac.ledger.audit import Action
 from celeriac.ledger.database import alias_of
 from celeriac.management.jobs.acting import action_json
 from celeriac.management.jobs.choose import one_of
-from celeriac.management.jobs.telling import short
 from celeriac.management.terminal.arguments import by_of
 from celeriac.management.terminal.moments import span
+from celeriac.management.terminal.page import short
 from celeriac.management.terminal.screen import Cell, Column, Row, Screen, clean, one_line
 
 __all__ = ["actions", "table_of"]

@@ -8,9 +8,9 @@ from celeriac.ledger.models import Attempt, Job
 from celeriac.ledger.states import State
 from celeriac.management.jobs.choose import ids_of
 from celeriac.management.jobs.story import MOST_RELATIVES, Story, story_of
-from celeriac.management.jobs.telling import STYLES, short, took
+from celeriac.management.jobs.telling import STYLES, took
 from celeriac.management.terminal.moments import local
-from celeriac.management.terminal.page import Page, stored, told
+from celeriac.management.terminal.page import Page, short, stored, told
 from celeriac.management.terminal.screen import Screen, clean, one_line
 
 __all__ = ["show"]

@@ -15,7 +15,7 @@ from celeriac.management.terminal.moments import ago, span
 from celeriac.management.terminal.page import iso
 from celeriac.management.terminal.screen import Cell, one_line
 
-__all__ = ["STYLES", "as_json", "cause", "messages_of", "short", "state_cell", "took", "why"]
+__all__ = ["STYLES", "as_json", "cause", "messages_of", "state_cell", "took", "why"]
 
 STYLES: dict[str, str] = {
     State.DEAD: "ERROR",
@@ -26,11 +26,6 @@ STYLES: dict[str, str] = {
 
 #: So much of a message is looked at for one line.
 MOST = 300
-
-
-def short(id_: UUID) -> str:
-    """Return the beginning of an id. Of version 7 that is a quarter of a microsecond: hardly two jobs share it."""
-    return str(id_)[:18]
 
 
 def as_json(job: Job, message: str | None = None) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 import json
 import pprint
+import textwrap
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from celeriac.api import payload
 from celeriac.management.terminal.screen import Screen, clean
 
-__all__ = ["Page", "iso", "stored", "told"]
+__all__ = ["Page", "iso", "short", "stored", "told"]
 
 #: Names stand in a column of this width.
 MARGIN = 13
@@ -31,6 +33,15 @@ class Page:
         lines = (clean(text) if clean_it else text).split("\n")
         for n, line in enumerate(lines):
             self.screen.line(f"  {name if n == 0 else '':<{MARGIN - 2}}{line}".rstrip())
+
+    def wrapped(self, name: str, text: str) -> None:
+        """Write prose, as wide as there is room."""
+        self.named(name, "\n".join(textwrap.wrap(clean(text), self.width)))
+
+
+def short(id_: UUID) -> str:
+    """Return the beginning of an id. Of version 7 that is a quarter of a microsecond: hardly two jobs share it."""
+    return str(id_)[:18]
 
 
 def iso(when: datetime | None) -> str | None:
