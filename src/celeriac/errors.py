@@ -5,6 +5,7 @@ CeleriacError
 │   ├── UnknownSetting
 │   ├── LedgerMissing       the ledger's database alias does not exist
 │   └── NotMigrated         the ledger's tables do not exist
+├── NoSchedule              there is no schedule of this name
 ├── JobExists               another job holds the idempotency key
 ├── InDoubt                 an effect outside was begun, and nobody knows how it ended
 ├── ClaimLost               the job is no longer this run's
@@ -28,6 +29,7 @@ __all__ = [
     "InDoubt",
     "JobExists",
     "LedgerMissing",
+    "NoSchedule",
     "NotMigrated",
     "NotSerializable",
     "OpenTransaction",
@@ -56,6 +58,10 @@ class LedgerMissing(ConfigurationError):
 
 class NotMigrated(ConfigurationError):
     """The ledger's tables do not exist in its database."""
+
+
+class NoSchedule(CeleriacError, LookupError):
+    """There is no schedule of this name; the message names those that look like it."""
 
 
 class JobExists(CeleriacError):

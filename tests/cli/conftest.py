@@ -1,9 +1,10 @@
-"""`jobs …` as it is typed, on each database in turn."""
+"""`jobs …` and `schedules …` as they are typed, on each database in turn."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from typing import NamedTuple
 from unittest import mock
@@ -12,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.ledger_helpers import Ledger, ending, story
+from tests.schedules.conftest import clockwork  # noqa: F401 - a fixture of theirs
 
 
 class Said(NamedTuple):
@@ -26,15 +28,17 @@ class Said(NamedTuple):
         return self.out.splitlines()
 
 
-def run(*args: object, columns: int | None = 100) -> Said:
+def run(*args: object, columns: int | None = 100, command: str = "jobs") -> Said:
     out, err, status = StringIO(), StringIO(), 0
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     with mock.patch.dict(os.environ, env | ({"COLUMNS": str(columns)} if columns else {}), clear=True):
         try:
-            call_command("jobs", *map(str, args), stdout=out, stderr=err)
+            call_command(command, *map(str, args), stdout=out, stderr=err)
         except CommandError as error:
             err.write(f"{error}\n")
             status = error.returncode
+        except SystemExit as left:
+            status = int(left.code or 0)
     return Said(out.getvalue(), err.getvalue(), status)
 
 
@@ -48,6 +52,12 @@ def ledger(ledger_alias, db, settings) -> Ledger:
 def jobs(ledger) -> Callable[..., Said]:
     """`jobs("list", "--json")`."""
     return run
+
+
+@pytest.fixture
+def schedules(clockwork) -> Callable[..., Said]:  # noqa: F811 - pytest's way to say which
+    """`schedules("next", "-n", 3)`."""
+    return partial(run, command="schedules")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.core.management.color import no_style
 from celeriac.api import operate
 from celeriac.ledger.selection import Selection
 from celeriac.management.jobs.following import follow
-from celeriac.management.jobs.screen import Screen
+from celeriac.management.terminal.screen import Screen
 from tests.ledger_helpers import BY, ending
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from celeriac.management.jobs.moments import ago, local, moment, span
+from celeriac.management.terminal.moments import ago, local, moment, span
 
 NOW = datetime(2026, 7, 28, 3, 0, tzinfo=UTC)
 

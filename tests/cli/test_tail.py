@@ -12,8 +12,8 @@ from django.core.management.color import no_style
 
 from celeriac.ledger.states import State
 from celeriac.management.jobs import arguments
-from celeriac.management.jobs.screen import Screen
 from celeriac.management.jobs.tailing import tail
+from celeriac.management.terminal.screen import Screen
 from tests.ledger_helpers import back, ending, story
 
 

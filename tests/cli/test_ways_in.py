@@ -53,6 +53,17 @@ def test_both_say_the_same(ledger_alias, start, way):
     assert (job["id"], job["state"]) == (str(dead.id), "dead")
 
 
+@pytest.mark.parametrize("way", [DJANGO, CELERY], ids=["django", "celery"])
+def test_schedules_have_the_same_ways_in(start, transactional_db, way):
+    way = [*way[:-1], "schedules"]
+    done = start(way, "list", "--json")
+    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+    assert " schedules" in start(way).stdout.splitlines()[0]
+    missing = start(way, "run", "nightly")
+    assert (missing.stdout, missing.returncode) == ("", 1)
+    assert "Traceback" not in missing.stderr
+
+
 @WAYS
 def test_both_know_the_tasks_that_arguments_have_to_fit(start, dead, way):
     command = way if way is CELERY else [sys.executable, "-c", AS_MANAGE, "jobs"]

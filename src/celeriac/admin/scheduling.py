@@ -212,7 +212,7 @@ def _backfill(page: "ReadOnly", request: HttpRequest, row: Schedule, data: dict[
     since, until = form.cleaned_data["since"], form.cleaned_data["until"]
     try:
         if "confirmed" not in data:
-            return _backfill_page(page, request, row, form, hands.missing(row.name, since, until))
+            return _backfill_page(page, request, row, form, hands.to_backfill(row.name, since, until))
         done = hands.backfill(row.name, since, until, by(request, form.cleaned_data["reason"]))
     except ValueError as error:
         form.add_error(None, str(error))
@@ -230,7 +230,7 @@ def _initial(row: Schedule, data: dict[str, str]) -> dict[str, str]:
 
 
 def _backfill_page(
-    page: "ReadOnly", request: HttpRequest, row: Schedule, form: BackfillForm, found: hands.Missing | None = None
+    page: "ReadOnly", request: HttpRequest, row: Schedule, form: BackfillForm, found: hands.Wanted | None = None
 ) -> HttpResponse:
     ticks = found.instants if found else []
     context = {

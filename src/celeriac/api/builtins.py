@@ -59,13 +59,16 @@ def tell_of_death(self: Any, job_id: str) -> None:
 def tell_of_tick(schedule: str, instant: str, reason: str) -> None:
     """Call the receivers of `schedule_missed`; those fail each for itself."""
     from django.apps import apps
+    from django.conf import settings
+    from django.utils.timezone import make_naive
 
     from celeriac.ledger.database import alias_of
     from celeriac.signals import schedule_missed
 
     model: Any = apps.get_model("celeriac", "Tick")
     when = datetime.fromisoformat(instant)
-    tick = model.objects.using(alias_of()).filter(schedule=schedule, instant=when).first()
+    kept = when if settings.USE_TZ else make_naive(when)
+    tick = model.objects.using(alias_of()).filter(schedule=schedule, instant=kept).first()
     schedule_missed.send_robust(sender=model, schedule=schedule, instant=when, reason=reason, tick=tick)
 
 

@@ -20,7 +20,7 @@ from celeriac.schedules.zones import DAY, reached, wall_at
 #: What intervals are counted from where nothing else is known.
 EPOCH = datetime.fromtimestamp(0, UTC)
 
-__all__ = ["Definition", "aware", "fields_of", "kept", "next_of", "policy", "stored", "timing"]
+__all__ = ["Definition", "aware", "fields_of", "is_due", "kept", "next_of", "policy", "skips", "stored", "timing"]
 
 
 class Definition(NamedTuple):
@@ -132,7 +132,17 @@ def next_of(row: Schedule | Definition, after: datetime, anchor: datetime | None
     return timing(row, anchor).after(after)
 
 
+def is_due(row: Schedule, instant: datetime) -> bool:
+    """Whether the schedule is due at *instant*, to the microsecond."""
+    return timing(row).after(instant - timedelta.resolution) == instant
+
+
 # -- what becomes of it
+
+
+def skips(row: Schedule) -> set[datetime]:
+    """Return the instants that an operator took out."""
+    return {datetime.fromisoformat(text) for text in json.loads(row.skips)}
 
 
 def policy(row: Schedule | Definition) -> Policy:

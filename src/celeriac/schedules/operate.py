@@ -12,32 +12,34 @@ from uuid import UUID
 
 from celery import current_app
 
+from celeriac.errors import NoSchedule
 from celeriac.ledger.audit import Action
 from celeriac.ledger.columns import batches
 from celeriac.ledger.database import alias_of, clock, writing
 from celeriac.ledger.ids import new_id
 from celeriac.ledger.rows import By
 from celeriac.ledger.selection import Selection
-from celeriac.schedules.definition import aware, kept, next_of, policy, stored, timing
+from celeriac.schedules.definition import aware, is_due, kept, next_of, policy, skips, stored, timing
 from celeriac.schedules.fire import make_jobs
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.plan import Plan
 from celeriac.schedules.policies import MOST, Planned
+from celeriac.schedules.preview import zone_of_row
+from celeriac.schedules.queries import find, no_schedule
 from celeriac.schedules.ticks import upcoming
 
 __all__ = [
     "BY_HAND",
     "Backfilled",
     "By",
-    "Missing",
     "NoSchedule",
     "backfill",
     "find",
-    "missing",
     "pause",
     "resume",
     "run",
     "skip",
+    "to_backfill",
     "unskip",
 ]
 
@@ -48,8 +50,16 @@ BY_HAND = ("run", "pause", "resume", "skip", "unskip", "backfill")
 MOST_BACKFILLED = 10_000
 
 
-class NoSchedule(LookupError):
-    """There is no schedule of this name."""
+class Wanted(NamedTuple):
+    """What a backfill is of: the instants that have had no job, and how many are due in its time at all."""
+
+    instants: list[datetime]
+    due: int
+
+    @property
+    def there(self) -> int:
+        """How many have had one."""
+        return self.due - len(self.instants)
 
 
 class Backfilled(NamedTuple):
@@ -59,30 +69,17 @@ class Backfilled(NamedTuple):
     there: int
 
 
-class Missing(NamedTuple):
-    """What a backfill would do: the instants that have had no job, and how many have had one."""
-
-    instants: list[datetime]
-    there: int
-
-
-def find(name: str) -> Schedule:
-    """Return the schedule named *name*.
-
-    Raises:
-        NoSchedule: when there is none.
-    """
-    row = Schedule.objects.using(alias_of()).filter(name=name).first()
-    if row is None:
-        raise NoSchedule(f"There is no schedule {name!r}.")
-    return row
-
-
 def _locked(name: str, alias: str) -> Schedule:
     row = Schedule.objects.using(alias).select_for_update().filter(name=name).first()
     if row is None:
-        raise NoSchedule(f"There is no schedule {name!r}.")
+        raise no_schedule(name)
     return row
+
+
+def _refuse_broken(row: Schedule) -> None:
+    """Refuse what needs more of a definition than was understood: its arguments may be among the rest."""
+    if row.timing == "{}":
+        raise ValueError(f"Schedule {row.name} is broken: {row.trouble or 'it has no times.'}")
 
 
 def run(name: str, by: By, *, app: Any = None) -> Tick:
@@ -93,12 +90,21 @@ def run(name: str, by: By, *, app: Any = None) -> Tick:
         ValueError: when no job can be made of it; the message says why.
     """
     with writing() as alias:
-        row, now = _locked(name, alias), clock()
-        [tick] = _made(app or current_app, row, [aware(now)], "now", alias)
+        row = _locked(name, alias)
+        _refuse_broken(row)
+        [tick] = _made(app or current_app, row, [_free(row, aware(clock()), alias)], "now", alias)
         if tick.outcome == "failed":
             raise ValueError(tick.note)
         _note("run", row, by, alias, jobs=[tick])
     return tick
+
+
+def _free(row: Schedule, now: datetime, alias: str) -> datetime:
+    """Return now, or the next moment that is not the instant of a tick: what is run by hand takes no tick's place."""
+    had = Tick.objects.using(alias).filter(schedule=row.name)
+    while is_due(row, now) or had.filter(instant=kept(now)).exists():
+        now += timedelta.resolution
+    return now
 
 
 def pause(name: str, by: By) -> bool:
@@ -153,9 +159,8 @@ def skip(name: str, by: By, *, instant: datetime | None = None) -> datetime:
     """
     with writing() as alias:
         row = _locked(name, alias)
-        skips = _skips(row)
-        chosen = _to_skip(row, instant, skips, aware(clock()))
-        row.skips = json.dumps(sorted(one.isoformat() for one in {*skips, chosen}))
+        chosen = _to_skip(row, instant, aware(clock()))
+        row.skips = json.dumps(sorted(one.isoformat() for one in {*skips(row), chosen}))
         row.save(using=alias, update_fields=["skips"])
         _note("skip", row, by, alias, options={"instant": chosen.isoformat()})
     return chosen
@@ -165,37 +170,42 @@ def unskip(name: str, by: By, instant: datetime) -> bool:
     """Put a tick back that was taken out; False when it was not, or its time has passed."""
     with writing() as alias:
         row = _locked(name, alias)
-        skips = _skips(row)
-        if aware(instant) not in skips:
+        taken_out = skips(row)
+        if aware(instant) not in taken_out:
             return False
-        row.skips = json.dumps(sorted(one.isoformat() for one in skips - {aware(instant)}))
+        row.skips = json.dumps(sorted(one.isoformat() for one in taken_out - {aware(instant)}))
         row.save(using=alias, update_fields=["skips"])
         _note("unskip", row, by, alias, options={"instant": aware(instant).isoformat()})
     return True
 
 
-def _skips(row: Schedule) -> set[datetime]:
-    return {datetime.fromisoformat(text) for text in json.loads(row.skips)}
-
-
-def _to_skip(row: Schedule, instant: datetime | None, skips: Collection[datetime], now: datetime) -> datetime:
-    # What passed while it was paused will be no job anyway.
-    first = next_of(row, now) if row.paused_at and row.next_tick else row.next_tick
+def _to_skip(row: Schedule, instant: datetime | None, now: datetime) -> datetime:
+    first = _first(row, now)
     if first is None:
-        raise ValueError(f"Schedule {row.name} has no tick to come: {row.trouble or 'it is disabled, or over'}.")
-    first = aware(first)
+        _refuse_broken(row)
+        raise ValueError(f"Schedule {row.name} has no tick to come: it is disabled, or over.")
     if instant is None:
-        coming = (one for one in chain([first], islice(upcoming(timing(row), first), 1000)) if one not in skips)
-        found = next(coming, None)
+        taken_out = skips(row)
+        coming = chain([first], islice(upcoming(timing(row), first), 1000))
+        found = next((one for one in coming if one not in taken_out), None)
         if found is None:
             raise ValueError(f"Schedule {row.name} has no tick to come that is not skipped.")
         return found
     wanted = aware(instant)
-    if wanted < first or timing(row).after(wanted - timedelta.resolution) != wanted:
-        raise ValueError(
-            f"Schedule {row.name} is not due at {wanted.isoformat()}; its next tick is {first.isoformat()}."
-        )
+    if wanted < first or not is_due(row, wanted):
+        zone = zone_of_row(row)
+        following = next_of(row, max(wanted, first - timedelta.resolution))
+        then = f"the next tick is at {following.astimezone(zone).isoformat()}" if following else "nor later"
+        raise ValueError(f"Schedule {row.name} is not due at {wanted.astimezone(zone).isoformat()}; {then}.")
     return wanted
+
+
+def _first(row: Schedule, now: datetime) -> datetime | None:
+    """Return the first tick that can still be a job: of one that is paused, none that has passed."""
+    if row.next_tick is None:
+        return None
+    first = aware(row.next_tick)
+    return next_of(row, now) if row.paused_at is not None and first <= now else first
 
 
 def backfill(name: str, since: datetime, until: datetime, by: By, *, app: Any = None) -> Backfilled:
@@ -209,45 +219,42 @@ def backfill(name: str, since: datetime, until: datetime, by: By, *, app: Any = 
         ValueError: for more instants than 10,000, or when a job cannot be made; nothing was asked for then.
     """
     app = app or current_app
-    row = find(name)
-    instants = _between(row, aware(since), min(aware(until), aware(clock())))
+    wanted = to_backfill(name, since, until)
     ticks: list[Tick] = []
-    for batch in batches(instants, 500):
+    for batch in batches(wanted.instants, 500):
         with writing() as alias:
             row = _locked(name, alias)
-            had = _had(name, batch, alias)
-            jobless = Tick.objects.using(alias).filter(schedule=name, outcome__in=JOBLESS)
-            jobless.filter(instant__in=[kept(one) for one in batch]).delete()
-            made = _made(app, row, [one for one in batch if one not in had], "backfill", alias)
+            free = _without_job(name, batch, alias)
+            rows = Tick.objects.using(alias).filter(schedule=name, instant__in=[kept(one) for one in free])
+            rows.delete()  # those that say why there was no job
+            made = _made(app, row, free, "backfill", alias)
             if bad := next((tick for tick in made if tick.outcome == "failed"), None):
                 raise ValueError(bad.note)
             ticks += made
     with writing() as alias:
         options = {"since": aware(since).isoformat(), "until": aware(until).isoformat()}
-        _note("backfill", row, by, alias, jobs=ticks, matched=len(instants), options=options)
-    return Backfilled(ticks, len(instants) - len(ticks))
+        row = _locked(name, alias)
+        _note("backfill", row, by, alias, jobs=ticks, matched=wanted.due, options=options)
+    return Backfilled(ticks, wanted.due - len(ticks))
 
 
-def missing(name: str, since: datetime, until: datetime) -> Missing:
-    """Return what a backfill from *since* to *until* would do.
+def to_backfill(name: str, since: datetime, until: datetime) -> Wanted:
+    """Return what a backfill would ask for.
 
     Raises:
         NoSchedule: when there is none of this name.
-        ValueError: for more instants than 10,000.
+        ValueError: for more instants than 10,000, and for a schedule that is broken.
     """
-    instants = _between(find(name), aware(since), min(aware(until), aware(clock())))
-    had = {at for batch in batches(instants, 500) for at in _had(name, batch, alias_of())}
-    return Missing([one for one in instants if one not in had], len(had))
+    row = find(name)
+    _refuse_broken(row)
+    due = _between(row, aware(since), min(aware(until), aware(clock())))
+    return Wanted([one for batch in batches(due, 500) for one in _without_job(name, batch, alias_of())], len(due))
 
 
-#: Outcomes of ticks that asked for no job.
-JOBLESS = ("skipped", "failed")
-
-
-def _had(name: str, instants: Collection[datetime], alias: str) -> set[datetime]:
-    """Return those of *instants* that have had a job."""
-    ticks = Tick.objects.using(alias).filter(schedule=name, instant__in=[kept(one) for one in instants])
-    return {aware(at) for at in ticks.exclude(outcome__in=JOBLESS).values_list("instant", flat=True)}
+def _without_job(name: str, instants: Collection[datetime], alias: str) -> list[datetime]:
+    rows = Tick.objects.using(alias).filter(schedule=name, instant__in=[kept(one) for one in instants])
+    had = {aware(at) for at in rows.exclude(outcome__in=["skipped", "failed"]).values_list("instant", flat=True)}
+    return [one for one in instants if one not in had]
 
 
 def _between(row: Schedule, since: datetime, until: datetime) -> list[datetime]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from celeriac.schedules.definition import aware, kept, policy, stored, timing
+from celeriac.schedules.definition import aware, kept, policy, skips, stored, timing
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.policies import Planned, Policy, decide
 
@@ -85,10 +85,9 @@ class Plan:
 def plan(row: Schedule, now: datetime) -> Plan:
     """Decide what is due of a schedule; one that makes no sense gets nothing but its trouble."""
     assert row.next_tick is not None
-    skips = [datetime.fromisoformat(text) for text in json.loads(row.skips)]
     try:
         said = policy(row)
-        decision = decide(timing(row), said, aware(row.next_tick), aware(now), skips)
+        decision = decide(timing(row), said, aware(row.next_tick), aware(now), skips(row))
     except Exception as error:  # noqa: BLE001 - of one schedule; the others are fired
         return Plan(row, Policy(), [], None, broken=f"{type(error).__name__}: {error}")
     return Plan(row, said, decision.ticks, decision.next)

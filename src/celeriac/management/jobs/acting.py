@@ -1,9 +1,6 @@
 """`jobs replay`, `discard`, `cancel`: what filters match is shown, and done with `--yes`; ids are done at once."""
 
-import getpass
 import json
-import os
-import socket
 from typing import Any
 
 from celery import current_app
@@ -21,10 +18,11 @@ from celeriac.ledger.states import State
 from celeriac.management.jobs.choose import added_filters, ids_of, selection_of
 from celeriac.management.jobs.following import follow
 from celeriac.management.jobs.preview import counted, preview
-from celeriac.management.jobs.screen import Screen, clean
-from celeriac.management.jobs.telling import iso, stored
+from celeriac.management.terminal.arguments import by_of
+from celeriac.management.terminal.page import iso, stored
+from celeriac.management.terminal.screen import Screen, clean
 
-__all__ = ["action_json", "by_of", "operate_on"]
+__all__ = ["action_json", "operate_on"]
 
 
 def operate_on(options: dict[str, Any], screen: Screen) -> None:
@@ -45,15 +43,6 @@ def operate_on(options: dict[str, Any], screen: Screen) -> None:
     if not options["no_wait"]:
         follow(action, screen)
     _tell(action, selection, options, screen)
-
-
-def by_of(options: dict[str, Any]) -> By:
-    """Return who operates: the user of the system, or whom `--as` names; and from which host."""
-    try:
-        user = options["actor"] or getpass.getuser()
-    except (KeyError, OSError):  # a container with a number and no name
-        user = f"uid {os.getuid()}"
-    return By(user[:150], options["why"] or "", f"cli {socket.gethostname()}"[:100])
 
 
 def action_json(action: Action) -> dict[str, Any]:

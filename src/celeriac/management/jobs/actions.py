@@ -7,11 +7,12 @@ from django.core.management.base import CommandError
 from celeriac.api import operate
 from celeriac.ledger.audit import Action
 from celeriac.ledger.database import alias_of
-from celeriac.management.jobs.acting import action_json, by_of
+from celeriac.management.jobs.acting import action_json
 from celeriac.management.jobs.choose import one_of
-from celeriac.management.jobs.moments import span
-from celeriac.management.jobs.screen import Cell, Column, Row, Screen, clean, one_line
-from celeriac.management.jobs.telling import short
+from celeriac.management.terminal.arguments import by_of
+from celeriac.management.terminal.moments import span
+from celeriac.management.terminal.page import short
+from celeriac.management.terminal.screen import Cell, Column, Row, Screen, clean, one_line
 
 __all__ = ["actions", "table_of"]
 

@@ -1,7 +1,6 @@
 """What may be typed after `jobs`: one parser, whichever way in."""
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 from celeriac.management.jobs.acting import operate_on
@@ -9,9 +8,9 @@ from celeriac.management.jobs.actions import actions
 from celeriac.management.jobs.choose import add_filters
 from celeriac.management.jobs.counting import stats
 from celeriac.management.jobs.listing import list_jobs
-from celeriac.management.jobs.screen import Screen
 from celeriac.management.jobs.showing import show
 from celeriac.management.jobs.tailing import tail
+from celeriac.management.terminal.arguments import add_by, begin, command, count
 
 __all__ = ["add"]
 
@@ -41,52 +40,35 @@ _FIRST = "What filters match is only shown, until you add --yes. Jobs named by t
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the commands to the parser of `jobs`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
-    parser.set_defaults(program=parser.prog.strip(), run=lambda *_: parser.print_help())
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    commands = begin(parser, EXAMPLES)
 
-    listed = _command(commands, "list", _LIST, list_jobs)
+    listed = command(commands, "list", _LIST, list_jobs)
     listed.add_argument("--groups", action="store_true", help="the dead, grouped by what they died of")
-    listed.add_argument("--limit", type=_count, default=50, metavar="N", help="so many at most (50)")
+    listed.add_argument("--limit", type=count, default=50, metavar="N", help="so many at most (50)")
     add_filters(listed, "dead")
 
-    shown = _command(commands, "show", _SHOW, show)
+    shown = command(commands, "show", _SHOW, show)
     shown.add_argument("ids", nargs="+", metavar="ID", help="a job's id, or the beginning of it")
     shown.add_argument("--all", action="store_true", help="the tracebacks of all attempts")
 
     for verb, text in _VERBS.items():
         _add_verb(commands, verb, text)
 
-    tailed = _command(commands, "tail", "what happens, as it happens, until Ctrl-C", tail)
-    tailed.add_argument("-n", dest="last", type=_count, default=10, metavar="N", help="the last N first (10)")
+    tailed = command(commands, "tail", "what happens, as it happens, until Ctrl-C", tail)
+    tailed.add_argument("-n", dest="last", type=count, default=10, metavar="N", help="the last N first (10)")
     add_filters(tailed, "all ends, and attempts that did not succeed", times=False)
 
-    counted = _command(commands, "stats", "how many jobs stand where, and who works", stats)
+    counted = command(commands, "stats", "how many jobs stand where, and who works", stats)
     counted.add_argument("--tasks", action="store_true", help="by task instead of by queue")
 
-    acted = _command(commands, "actions", _ACTIONS, actions)
+    acted = command(commands, "actions", _ACTIONS, actions)
     acted.add_argument("words", nargs="*", metavar="[stop] ID", help="the beginning of an id is enough")
-    acted.add_argument("--limit", type=_count, default=20, metavar="N", help="so many at most (20)")
-    _add_by(acted)
-
-
-def _command(commands: Any, name: str, text: str, run: Callable[[dict[str, Any], Screen], None]) -> Any:
-    said = f"{text[0].upper()}{text[1:]}."
-    parser = commands.add_parser(name, help=text, description=said)
-    parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="for a program, with keys that stay")
-    # Django's own, which it would take before the command's name only.
-    for flag in ("--no-color", "--force-color", "--traceback"):
-        parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    for option in (["--settings"], ["--pythonpath"]):
-        parser.add_argument(*option, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("-v", "--verbosity", type=int, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    return parser
+    acted.add_argument("--limit", type=count, default=20, metavar="N", help="so many at most (20)")
+    add_by(acted)
 
 
 def _add_verb(commands: Any, verb: str, text: str) -> None:
-    parser = _command(commands, verb, text, operate_on)
+    parser = command(commands, verb, text, operate_on)
     parser.description = f"{parser.description} {_FIRST}"
     parser.set_defaults(
         verb=verb, rate=None, canary=False, force=False, new_args=None, new_kwargs=None, terminate=False
@@ -104,17 +86,5 @@ def _add_verb(commands: Any, verb: str, text: str) -> None:
         parser.add_argument("--kwargs", dest="new_kwargs", metavar="JSON", help="of one job: these keyword arguments")
     if verb == "cancel":
         parser.add_argument("--terminate", action="store_true", help="end the processes of those that run")
-    _add_by(parser)
+    add_by(parser)
     add_filters(parser, "open" if verb == "cancel" else "dead")
-
-
-def _add_by(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--why", metavar="TEXT", help="is written down with what you do")
-    parser.add_argument("--as", dest="actor", metavar="NAME", help="who you are, if not the user of this shell")
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("it must not be below 0")
-    return number

@@ -15,7 +15,7 @@ from celeriac.ledger.ids import job_id
 from celeriac.ledger.models import Job, Worker
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import ENDED, OPEN, State
-from celeriac.management.jobs.moments import moment
+from celeriac.management.terminal.moments import moment
 
 __all__ = ["add_filters", "added_filters", "ids_of", "one_of", "selection_of", "states_of"]
 

@@ -13,9 +13,9 @@ from celeriac.ledger.rows import Sighting
 from celeriac.ledger.states import State
 from celeriac.management.jobs.acting import action_json
 from celeriac.management.jobs.actions import table_of
-from celeriac.management.jobs.moments import span
-from celeriac.management.jobs.screen import Cell, Column, Row, Screen, clean
-from celeriac.management.jobs.telling import iso
+from celeriac.management.terminal.moments import span
+from celeriac.management.terminal.page import iso
+from celeriac.management.terminal.screen import Cell, Column, Row, Screen, clean
 
 __all__ = ["stats"]
 

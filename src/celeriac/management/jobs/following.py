@@ -7,7 +7,7 @@ from collections.abc import Callable
 from celeriac.api import operate
 from celeriac.api.operate import Step
 from celeriac.ledger.audit import Action
-from celeriac.management.jobs.screen import Screen
+from celeriac.management.terminal.screen import Screen
 
 __all__ = ["follow"]
 

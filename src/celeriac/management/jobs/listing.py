@@ -9,9 +9,10 @@ from celeriac.ledger.models import Job
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import State
 from celeriac.management.jobs.choose import selection_of
-from celeriac.management.jobs.moments import span
-from celeriac.management.jobs.screen import Cell, Column, Row, Screen, clean
-from celeriac.management.jobs.telling import as_json, cause, iso, messages_of, short, state_cell, why
+from celeriac.management.jobs.telling import as_json, cause, messages_of, state_cell, why
+from celeriac.management.terminal.moments import span
+from celeriac.management.terminal.page import iso, short
+from celeriac.management.terminal.screen import Cell, Column, Row, Screen, clean
 
 __all__ = ["capped", "list_jobs"]
 

@@ -8,9 +8,10 @@ from django.core.management.base import CommandError
 from celeriac.ledger.dead import CAP
 from celeriac.ledger.operators import VERBS, count_of
 from celeriac.ledger.selection import Selection
-from celeriac.management.jobs.moments import local
-from celeriac.management.jobs.screen import Cell, Column, Row, Screen, clean
-from celeriac.management.jobs.telling import STYLES, iso, stored
+from celeriac.management.jobs.telling import STYLES
+from celeriac.management.terminal.moments import local
+from celeriac.management.terminal.page import iso, stored
+from celeriac.management.terminal.screen import Cell, Column, Row, Screen, clean
 
 __all__ = ["counted", "preview"]
 

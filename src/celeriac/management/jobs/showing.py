@@ -1,26 +1,19 @@
 """`jobs show`: everything a person wants to know of a job."""
 
-import pprint
 import textwrap
 from typing import Any
 
-from celeriac.api import payload
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.models import Attempt, Job
 from celeriac.ledger.states import State
 from celeriac.management.jobs.choose import ids_of
-from celeriac.management.jobs.moments import local
-from celeriac.management.jobs.screen import Screen, clean, one_line
 from celeriac.management.jobs.story import MOST_RELATIVES, Story, story_of
-from celeriac.management.jobs.telling import STYLES, short, stored, took
+from celeriac.management.jobs.telling import STYLES, took
+from celeriac.management.terminal.moments import local
+from celeriac.management.terminal.page import Page, short, stored, told
+from celeriac.management.terminal.screen import Screen, clean, one_line
 
-__all__ = ["show", "told"]
-
-#: Names stand in a column of this width.
-MARGIN = 13
-
-#: A value longer than this is cut; `--json` has all of it.
-MOST = 4000
+__all__ = ["show"]
 
 
 def show(options: dict[str, Any], screen: Screen) -> None:
@@ -36,69 +29,50 @@ def show(options: dict[str, Any], screen: Screen) -> None:
         _Page(screen, story, every=options["all"]).write()
 
 
-def told(text: str | None, width: int = 100) -> str:
-    """Return a payload as Python would write it; one that cannot be read as its text."""
-    if text is None:
-        return ""
-    try:
-        value = payload.decode(text)
-    except Exception:  # noqa: BLE001 - a type that only the project's own code can make again
-        value = stored(text)
-    shown = clean(pprint.pformat(value, width=width, sort_dicts=False))
-    return shown if len(shown) <= MOST else f"{shown[:MOST]} ... ({len(shown):,} characters; --json has them)"
-
-
-class _Page:
+class _Page(Page):
     """One job's story, written down."""
 
     def __init__(self, screen: Screen, story: Story, *, every: bool) -> None:
-        self.screen, self.story, self.job, self.every = screen, story, story.job, every
-        self.width = max(40, (screen.width or 120) - MARGIN)
+        super().__init__(screen)
+        self.story, self.job, self.every = story, story.job, every
 
     def write(self) -> None:
         """Write it, what matters most first."""
         job = self.job
         self.screen.line(f"{clean(job.task)}  {job.id}", "MIGRATE_HEADING")
         state = self.screen.styled(job.state, STYLES.get(job.state, ""))
-        self._named("state", f"{state}{f', {job.reason}' if job.reason else ''}", clean_it=False)
-        self._named("", self.story.hint)
+        self.named("state", f"{state}{f', {job.reason}' if job.reason else ''}", clean_it=False)
+        self.named("", self.story.hint)
         if job.cancel:
-            self._named("", "somebody asked to cancel it")
-        self._named("queue", f"{job.queue}{f', priority {job.priority}' if job.priority else ''}")
-        self._named("key", f"{job.key}{' (held)' if job.held else ''}" if job.key else "")
-        self._named("lane", job.lane)
-        self._named("args", told(job.args, self.width) if job.args != "[]" else "")
-        self._named("kwargs", told(job.kwargs, self.width) if job.kwargs != "{}" else "")
+            self.named("", "somebody asked to cancel it")
+        self.named("queue", f"{job.queue}{f', priority {job.priority}' if job.priority else ''}")
+        self.named("key", f"{job.key}{' (held)' if job.held else ''}" if job.key else "")
+        self.named("lane", job.lane)
+        self.named("args", told(job.args, self.width) if job.args != "[]" else "")
+        self.named("kwargs", told(job.kwargs, self.width) if job.kwargs != "{}" else "")
         self._times()
-        self._named("result", told(job.result, self.width))
-        self._named("progress", told(job.progress, self.width))
+        self.named("result", told(job.result, self.width))
+        self.named("progress", told(job.progress, self.width))
         self._relatives()
         self._effects()
         self._changes()
         self._attempts()
 
-    def _named(self, name: str, text: str, *, clean_it: bool = True) -> None:
-        if not text:
-            return
-        lines = (clean(text) if clean_it else text).split("\n")
-        for n, line in enumerate(lines):
-            self.screen.line(f"  {name if n == 0 else '':<{MARGIN - 2}}{line}".rstrip())
-
     def _times(self) -> None:
         job, now = self.job, self.screen.now
-        self._named("asked", local(job.created_at, now))
+        self.named("asked", local(job.created_at, now))
         if job.state == State.SCHEDULED:
-            self._named("due", local(job.run_at, now))
+            self.named("due", local(job.run_at, now))
         if job.started_at is not None:
-            self._named("started", local(job.started_at, now))
+            self.named("started", local(job.started_at, now))
         if job.finished_at is not None:
-            self._named("ended", _with(local(job.finished_at, now), took(job.started_at, job.finished_at)))
+            self.named("ended", _with(local(job.finished_at, now), took(job.started_at, job.finished_at)))
         if job.expires_at is not None and job.finished_at is None:
-            self._named("expires", local(job.expires_at, now))
+            self.named("expires", local(job.expires_at, now))
         counts = [f"{job.attempt:,} that did not succeed"] if job.attempt else []
         counts += [f"{job.losses:,} of them killed its process"] if job.losses else []
         counts += [f"replayed {_often(job.replays)}"] if job.replays else []
-        self._named("attempts", ", ".join(counts))
+        self.named("attempts", ", ".join(counts))
 
     def _relatives(self) -> None:
         lines = [
@@ -106,9 +80,9 @@ class _Page:
             for id_, parent in self.story.parents[:MOST_RELATIVES]
         ]
         name = "waits for" if self.job.state == State.WAITING else "waited"
-        self._named(name, "\n".join(lines + _more(self.story.parents)))
+        self.named(name, "\n".join(lines + _more(self.story.parents)))
         lines = [f"{short(child.id)}  {child.state:<9}  {child.task}" for child in self.story.children[:MOST_RELATIVES]]
-        self._named("before", "\n".join(lines + _more(self.story.children)))
+        self.named("before", "\n".join(lines + _more(self.story.children)))
 
     def _effects(self) -> None:
         lines = []
@@ -118,7 +92,7 @@ class _Page:
             else:
                 doubt = "in doubt, begun" if self.story.in_doubt(effect) else "at it since"
                 lines.append(f"{effect.name}: {doubt} {local(effect.begun_at, self.screen.now)}")
-        self._named("effects", "\n".join(lines))
+        self.named("effects", "\n".join(lines))
 
     def _changes(self) -> None:
         lines = []
@@ -127,7 +101,7 @@ class _Page:
             because = f": {one_line(action.reason)}" if action.reason else ""
             lines.append(f"{local(action.created_at)} {action.verb} by {action.actor} ({action.origin}){because}")
             lines += [f"  {name}: {old!r} -> {new!r}" for name, (old, new) in (stored(change.diff) or {}).items()]
-        self._named("operators", "\n".join(lines))
+        self.named("operators", "\n".join(lines))
 
     def _attempts(self) -> None:
         for n, attempt in enumerate(self.story.attempts):

@@ -8,7 +8,8 @@ from celeriac.ledger.audit import Change
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.models import Attempt, Edge, Effect, Job, Queue, Worker
 from celeriac.ledger.states import ENDED, State
-from celeriac.management.jobs.telling import as_json, iso, stored
+from celeriac.management.jobs.telling import as_json
+from celeriac.management.terminal.page import iso, stored
 
 __all__ = ["MOST_RELATIVES", "Story", "story_of"]
 

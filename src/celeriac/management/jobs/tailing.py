@@ -20,9 +20,10 @@ from celeriac.ledger.states import ENDED, State
 from celeriac.loops import is_outage
 from celeriac.management.jobs.choose import selection_of
 from celeriac.management.jobs.failures import Failures, Happening
-from celeriac.management.jobs.moments import local
-from celeriac.management.jobs.screen import CUT, Screen, clean
-from celeriac.management.jobs.telling import STYLES, as_json, messages_of, short, why
+from celeriac.management.jobs.telling import STYLES, as_json, messages_of, why
+from celeriac.management.terminal.moments import local
+from celeriac.management.terminal.page import short
+from celeriac.management.terminal.screen import CUT, Screen, clean
 
 __all__ = ["tail"]
 

@@ -1,6 +1,5 @@
 """What is said of a job, in words for a table and in keys for a program."""
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -12,10 +11,11 @@ from django.db.models.functions import Left
 from celeriac.ledger.database import alias_of
 from celeriac.ledger.models import Attempt, Job
 from celeriac.ledger.states import State
-from celeriac.management.jobs.moments import ago, span
-from celeriac.management.jobs.screen import Cell, one_line
+from celeriac.management.terminal.moments import ago, span
+from celeriac.management.terminal.page import iso
+from celeriac.management.terminal.screen import Cell, one_line
 
-__all__ = ["STYLES", "as_json", "cause", "iso", "messages_of", "short", "state_cell", "stored", "took", "why"]
+__all__ = ["STYLES", "as_json", "cause", "messages_of", "state_cell", "took", "why"]
 
 STYLES: dict[str, str] = {
     State.DEAD: "ERROR",
@@ -26,26 +26,6 @@ STYLES: dict[str, str] = {
 
 #: So much of a message is looked at for one line.
 MOST = 300
-
-
-def short(id_: UUID) -> str:
-    """Return the beginning of an id. Of version 7 that is a quarter of a microsecond: hardly two jobs share it."""
-    return str(id_)[:18]
-
-
-def iso(when: datetime | None) -> str | None:
-    """Return a time as ISO 8601."""
-    return when.isoformat() if when is not None else None
-
-
-def stored(text: str | None) -> Any:
-    """Return what JSON text in the ledger says; where it cannot be read, the text."""
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def as_json(job: Job, message: str | None = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Times as operators write and read them: "2h", "3m ago", and the clock of Django's time zone."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from django.conf import settings
 from django.utils import timezone
@@ -13,8 +13,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?) ?([smhdw])")
 _RELATIVE = re.compile(rf"(?:{_PART.pattern} ?)+")
 
 
-def moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     """Return the moment that *text* means: a time before *now* ("90s", "2h", "1d 12h"), or ISO 8601.
+
+    *zone* is where a time without an offset is meant; Django's if None.
 
     Raises:
         ValueError: when it is neither.
@@ -29,6 +31,8 @@ def moment(text: str, now: datetime) -> datetime:
         found = datetime.fromisoformat(text.upper())
     except ValueError:
         raise ValueError(f"{text!r} is no time: say how long ago (30m, 2h, 1d) or when (2026-07-28T03:00).") from None
+    if zone is not None and timezone.is_naive(found):
+        found = found.replace(tzinfo=zone)
     if settings.USE_TZ:
         return found if timezone.is_aware(found) else timezone.make_aware(found)
     return timezone.make_naive(found) if timezone.is_aware(found) else found
