@@ -112,7 +112,7 @@ def test_skip_the_next_one_after_asking_and_put_it_back(row, operator):
     assert fresh(row).skips == "[]"
     page = done(operator, row, "skip", instant=first.isoformat())
     assert "will be no job" in page
-    assert "taken out by an operator" in page
+    assert "taken out by hand" in page
     assert json.loads(fresh(row).skips) == [first.isoformat()]
     assert "will be a job again" in done(operator, row, "unskip", instant=first.isoformat())
     assert fresh(row).skips == "[]"

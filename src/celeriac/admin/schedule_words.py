@@ -1,8 +1,8 @@
 """A schedule in words and times. What comes of one that makes no sense here is said in its place: the others show."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.utils.html import format_html
@@ -10,22 +10,12 @@ from django.utils.safestring import SafeString
 
 from celeriac.schedules.definition import aware
 from celeriac.schedules.models import Schedule, Tick
-from celeriac.schedules.policies import Blackout, Policy
+from celeriac.schedules.policies import Policy
 from celeriac.schedules.preview import Coming, coming, in_words, is_overdue, zone_of_row
+from celeriac.schedules.words import WHY_NOT, length_in_words, window_in_words
 from celeriac.templatetags.celeriac_show import lasted
 
 __all__ = ["Following", "exact", "following", "lateness", "policy_words", "reason_words", "why", "words", "zone"]
-
-DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-
-#: Why a tick is no job, by `Tick.reason` and `Coming.reason`.
-REASONS = {
-    "misfire": "missed: nobody was there to fire it",
-    "overlap": "the job of an earlier tick was open",
-    "blackout": "in a blackout",
-    "asked": "taken out by an operator",
-    "paused": "the schedule is paused",
-}
 
 KINDS = {"now": "by hand", "backfill": "by a backfill"}
 
@@ -95,7 +85,7 @@ def exact(instant: datetime | None, zone: ZoneInfo) -> SafeString:
 
 def reason_words(reason: str) -> str:
     """Return why a tick is no job."""
-    return REASONS.get(reason, reason)
+    return WHY_NOT.get(reason, reason)
 
 
 def lateness(tick: Tick) -> str:
@@ -119,28 +109,12 @@ def policy_words(said: Policy) -> Iterator[tuple[str, str]]:
     """Yield (name, sentence) of what a policy comes to."""
     misfire = MISFIRES[said.misfire]
     if said.window is not None:
-        misfire += f" ({'missed is what is' if said.misfire == 'skip' else 'none'} older than {_time(said.window)})"
+        misfire += f" ({'missed is what is' if said.misfire == 'skip' else 'none'} older than {length_in_words(said.window.total_seconds())})"
     yield "Missed ticks", misfire
     yield "While a job is open", OVERLAPS[said.overlap]
     if said.jitter:
-        yield "Jitter", f"jobs start up to {_time(said.jitter)} after their tick"
+        yield "Jitter", f"jobs start up to {length_in_words(said.jitter.total_seconds())} after their tick"
     if said.blackout:
-        yield "Blackouts", "; ".join(_window(window, said.zone) for window in said.blackout)
+        yield "Blackouts", f"{'; '.join(map(window_in_words, said.blackout))} ({said.zone})"
     if said.within is not None:
-        yield "Success within", f"{_time(said.within)}, or somebody is told"
-
-
-def _time(length: timedelta) -> str:
-    seconds = length.total_seconds()
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds / size:g} {name}"
-    return f"{seconds:g} s"
-
-
-def _window(window: Blackout, zone: Any) -> str:
-    if isinstance(window.start, datetime) and isinstance(window.end, datetime):
-        return f"{window.start.astimezone(zone):%Y-%m-%d %H:%M} to {window.end.astimezone(zone):%Y-%m-%d %H:%M %Z}"
-    end = "24:00" if not any((window.end.hour, window.end.minute, window.end.second)) else f"{window.end:%H:%M}"
-    days = "" if len(window.days) == len(DAYS) else f"{', '.join(DAYS[day] for day in sorted(window.days))} "
-    return f"{days}{window.start:%H:%M} to {end} ({zone})"
+        yield "Success within", f"{length_in_words(said.within.total_seconds())}, or somebody is told"

@@ -8,7 +8,7 @@ from celeriac.schedules.definition import policy
 from celeriac.schedules.models import Schedule
 from celeriac.schedules.policies import Blackout, Policy
 
-__all__ = ["WHY_NOT", "in_words", "policy_in_words"]
+__all__ = ["WHY_NOT", "in_words", "length_in_words", "policy_in_words", "window_in_words"]
 
 #: Why a tick is no job, as `Coming.reason` and `Tick.reason` name it, in words.
 WHY_NOT = {
@@ -65,10 +65,10 @@ def _star(text: str, size: int, first: int) -> str:
 
 
 def _every(seconds: float) -> str:
-    return f"Every {_length(seconds).removeprefix('1 ')}"
+    return f"Every {length_in_words(seconds).removeprefix('1 ')}"
 
 
-def _length(seconds: float) -> str:
+def length_in_words(seconds: float) -> str:
     """Return a time as people say it: "5 minutes"."""
     for name, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
         if seconds and seconds % size == 0:
@@ -93,15 +93,19 @@ def policy_in_words(row: Schedule) -> list[str]:
     except (ValueError, LookupError, OSError, ConfigurationError) as error:
         return [f"cannot be read: {error}"]
     found = [_misfire(said), _OVERLAPS.get(said.overlap, "")]
-    found.append(f"a job starts up to {_length(said.jitter.total_seconds())} after its tick" if said.jitter else "")
-    found += [f"no job {_window(window)}" for window in said.blackout]
+    found.append(
+        f"a job starts up to {length_in_words(said.jitter.total_seconds())} after its tick" if said.jitter else ""
+    )
+    found += [f"no job {window_in_words(window)}" for window in said.blackout]
     if said.within is not None:
-        found.append(f"somebody is told when a job has not succeeded {_length(said.within.total_seconds())} later")
+        found.append(
+            f"somebody is told when a job has not succeeded {length_in_words(said.within.total_seconds())} later"
+        )
     return [text for text in found if text]
 
 
 def _misfire(said: Policy) -> str:
-    late = _length(said.window.total_seconds()) if said.window is not None else ""
+    late = length_in_words(said.window.total_seconds()) if said.window is not None else ""
     match said.misfire:
         case "skip":
             return f"a tick that is more than {late or '60 seconds'} late is no job"
@@ -113,7 +117,8 @@ def _misfire(said: Policy) -> str:
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 
-def _window(window: Blackout) -> str:
+def window_in_words(window: Blackout) -> str:
+    """Return a window as people say it: "from 22:00 to 06:00 on Sat"."""
     if isinstance(window.start, datetime) and isinstance(window.end, datetime):
         return f"from {window.start.isoformat(' ', 'minutes')} to {window.end.isoformat(' ', 'minutes')}"
     days = "" if len(window.days) == len(_DAYS) else f" on {', '.join(_DAYS[day] for day in sorted(window.days))}"

@@ -19,7 +19,7 @@ from celeriac.schedules.definition import aware, is_due, skips
 from celeriac.schedules.models import Schedule
 from celeriac.schedules.preview import tick_json
 from celeriac.schedules.queries import find, no_schedule, schedules_of
-from celeriac.schedules.zones import moments
+from celeriac.schedules.zones import reached, shown
 
 __all__ = ["backfill", "run", "skip", "switch"]
 
@@ -154,7 +154,8 @@ def _instant(row: Schedule, text: str) -> datetime:
         raise CommandError(f"{text!r} is no time: say when, as `next` shows it (2026-07-28T03:00).") from None
     if found.tzinfo is not None:
         return found
-    several = moments(found, zone_or_ours(row))
+    zone = zone_or_ours(row)
+    several = shown(found, zone) or [reached(found, zone)]
     return next((one for one in several if is_due(row, one)), several[0])
 
 
