@@ -11,15 +11,17 @@ from django.core.management.base import OutputWrapper
 from django.core.management.color import no_style
 
 from celeriac.ledger.states import State
-from celeriac.management.jobs import arguments
+from celeriac.management.jobs import arguments, tailing
 from celeriac.management.jobs.tailing import tail
 from celeriac.management.terminal.screen import Screen
 from tests.ledger_helpers import back, ending, story
 
 
 @pytest.fixture
-def tailed(ledger):
+def tailed(ledger, monkeypatch):
     """Run `jobs tail` while *steps* are done, one at each rest; return its lines."""
+    # A look that takes long is left out at the next rests, and the last rest here comes at once.
+    monkeypatch.setattr(tailing, "SHARE", 0.0)
 
     def run(*typed, steps=()):
         parser = CommandParser(prog="jobs")
