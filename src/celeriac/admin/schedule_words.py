@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from celeriac.schedules.definition import aware
+from celeriac.schedules.definition import aware, policy, timing
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.policies import Policy
 from celeriac.schedules.preview import Coming, coming, in_words, is_overdue, zone_of_row
@@ -56,6 +56,7 @@ def words(row: Schedule) -> str:
 def following(row: Schedule, count: int, now: datetime) -> Following:
     """Return the next *count* ticks, the one that is overdue first."""
     try:
+        timing(row), policy(row), zone_of_row(row)
         if is_overdue(row, now):
             assert row.next_tick is not None
             late = aware(row.next_tick)
@@ -109,7 +110,8 @@ def policy_words(said: Policy) -> Iterator[tuple[str, str]]:
     """Yield (name, sentence) of what a policy comes to."""
     misfire = MISFIRES[said.misfire]
     if said.window is not None:
-        misfire += f" ({'missed is what is' if said.misfire == 'skip' else 'none'} older than {length_in_words(said.window.total_seconds())})"
+        what = "missed is what is" if said.misfire == "skip" else "none"
+        misfire += f" ({what} older than {length_in_words(said.window.total_seconds())})"
     yield "Missed ticks", misfire
     yield "While a job is open", OVERLAPS[said.overlap]
     if said.jitter:
