@@ -151,7 +151,7 @@ def test_the_page_tells_the_definition_in_words(ledger, viewer, now):
     for piece in (
         "Every hour", "shop.pay", "order-7", "money", "Wakes the traders", "in CELERY_BEAT_SCHEDULE of the app shop",
         "a job for each that was missed (none older than 1 hour)", "one job that waits for it", "jobs start up to 90 s",
-        "from 00:00 to 24:00 on Sat; from 22:00 to 06:00 (UTC)", "30 min, or somebody is told", "Not before",
+        "from 00:00 to 24:00 on Sat; from 22:00 to 06:00 (UTC)", "30 minutes, or somebody is told", "Not before",
     ):  # fmt: skip
         assert piece in page
 

@@ -11,7 +11,7 @@ import pytest
 from celeriac.ledger.models import Job
 from celeriac.ledger.rows import By
 from celeriac.management.terminal import command
-from celeriac.schedules import fire, operate, sync, watch
+from celeriac.schedules import backfill, by_hand, fire, operate, sync, watch
 from celeriac.schedules.models import Schedule, Tick
 from tests.shop.celery import app
 
@@ -70,7 +70,7 @@ def clockwork(ledger_alias, db, settings, monkeypatch) -> Iterator[Clockwork]:
     settings.CELERIAC = {**settings.CELERIAC, "DATABASE": ledger_alias}
     app.loader.import_default_modules()  # or whether a task is registered depends on the tests before
     made = Clockwork(ledger_alias)
-    for module in (fire, operate, sync, watch, command):
+    for module in (backfill, by_hand, fire, operate, sync, watch, command):
         monkeypatch.setattr(module, "clock", lambda: made.now)
     before = app.conf.beat_schedule
     yield made

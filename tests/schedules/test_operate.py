@@ -12,6 +12,7 @@ from celeriac import Recurring
 from celeriac.api import payload
 from celeriac.errors import NoSchedule
 from celeriac.ledger.audit import Action
+from celeriac.schedules import calls as calls_module
 from celeriac.schedules import operate
 from celeriac.schedules.definition import skips
 from celeriac.schedules.policies import MOST
@@ -184,6 +185,36 @@ class TestBackfill:
         clockwork.passes(hours=1)
         operate.backfill("s", MONDAY + MINUTE, MONDAY + HOUR, ADA, app=clockwork.app)
         assert clockwork.told() == [("13:00:00", "fired")]
+
+    @pytest.mark.parametrize("hours", [(1, 1), (2, 3), (5, 5), (1, 5)])
+    def test_of_several_that_were_skipped_in_a_row_the_others_stay_said(self, clockwork, hours):
+        clockwork.write(s=crontab(minute=0))
+        clockwork.passes(hours=6)
+        assert clockwork.told() == [("17:00:00", "skipped misfire"), ("18:00:00", "fired")]
+        since, until = (MONDAY + hour * HOUR for hour in hours)
+        done = operate.backfill("s", since, until, ADA, app=clockwork.app)
+        wanted = hours[1] - hours[0] + 1
+        assert (len(done.ticks), clockwork.jobs().count()) == (wanted, wanted + 1)
+        assert sum(tick.count for tick in clockwork.ticks()) == 6
+        assert {tick.instant for tick in clockwork.ticks() if tick.outcome == "skipped"}.isdisjoint(
+            tick.instant for tick in done.ticks
+        )
+
+    def test_one_job_that_cannot_be_made_leaves_all_as_it_was(self, clockwork, monkeypatch):
+        clockwork.write(s=crontab(minute="*"))
+        clockwork.now += 20 * HOUR
+        calls = iter(range(10_000))
+
+        def fails_late(*args):
+            if next(calls) == 700:
+                raise ValueError("no")
+            return call_of(*args)
+
+        call_of = calls_module.call_of
+        monkeypatch.setattr(calls_module, "call_of", fails_late)
+        with pytest.raises(ValueError, match="no"):
+            operate.backfill("s", MONDAY, MONDAY + 20 * HOUR, ADA, app=clockwork.app)
+        assert (clockwork.ticks().count(), clockwork.jobs().count()) == (0, 0)
 
     def test_what_was_backfilled_is_not_fired_again(self, clockwork):
         clockwork.write(s=HOUR)
