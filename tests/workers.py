@@ -1,4 +1,4 @@
-"""A real `celery worker` in a process group of its own, whose log can be waited on."""
+"""A real `celery worker` (or `celery beat`) in a process group of its own, whose log can be waited on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Worker:
-    def __init__(self, app: str, *args: str, env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, app: str, *args: str, env: Mapping[str, str], log: Path, program: str = "worker") -> None:
         self.log = log
         self._news = threading.Condition()
         self._lines: list[str] = []
         self._ended = False
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel=INFO", *args]
+        command = [sys.executable, "-m", "celery", "-A", app, program, "--loglevel=INFO", *args]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -56,7 +56,7 @@ class Celery(celery.Celery):
     @cached_property
     def Beat(self) -> Any:  # noqa: N802 - Celery's name
         """The program that `celery beat` starts."""
-        return self.subclass_with_self("celeriac.schedules.beat:Beat")
+        return self.subclass_with_self("celeriac.schedules.program:Beat")
 
     @cached_property
     def Worker(self) -> Any:  # noqa: N802 - Celery's name

@@ -4,8 +4,7 @@ import logging
 from typing import Any
 
 from celery import beat
-from celery.apps.beat import Beat as CeleryBeat
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.database import alias_of, require_tables
@@ -13,21 +12,9 @@ from celeriac.loops import Backoff, is_outage
 from celeriac.schedules.models import Schedule
 from celeriac.schedules.rounds import LOOK, Rounds
 
-__all__ = ["SCHEDULER", "Beat", "Scheduler", "taken_over"]
+__all__ = ["Scheduler"]
 
 logger = logging.getLogger("celeriac")
-
-SCHEDULER = "celeriac.schedules.beat:Scheduler"
-
-#: Celery's own, and django-celery-beat's by its path and by the alias its package installs.
-_REPLACED = {"celery.beat:PersistentScheduler", "celery.beat.PersistentScheduler", "django"}
-
-
-def taken_over(named: Any) -> bool:
-    """Whether the scheduler that a project or a command names is one whose schedules are Celeriac's now."""
-    if not isinstance(named, str):
-        return named is beat.PersistentScheduler
-    return named in _REPLACED or named.startswith("django_celery_beat")
 
 
 class Scheduler(beat.Scheduler):
@@ -64,18 +51,9 @@ class Scheduler(beat.Scheduler):
     @property
     def info(self) -> str:
         """What the program says of it when it starts."""
-        count = Schedule.objects.using(alias_of()).count()
+        try:
+            count = Schedule.objects.using(alias_of()).count()
+        except DatabaseError:  # away, or without tables: the start that follows deals with either
+            connections.close_all()
+            return "    . schedules -> in the ledger"
         return f"    . schedules -> {count} in the ledger; workers fire them too, each tick once"
-
-
-class Beat(CeleryBeat):
-    """Celery's beat program; it leaves the scheduler of a project that has chosen another alone."""
-
-    scheduler_cls: Any
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if taken_over(self.scheduler_cls):
-            if "django" in str(self.scheduler_cls):
-                logger.warning("The schedules of django-celery-beat are fired by Celeriac: %s.", SCHEDULER)
-            self.scheduler_cls = SCHEDULER
