@@ -13,12 +13,12 @@ from celeriac.api import payload
 from celeriac.schedules.models import Schedule
 from celeriac.schedules.policies import Policy
 from celeriac.schedules.recurring import policy_of
-from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Every, Solar, Timing
+from celeriac.schedules.ticks import Bounded, Clocked, Crontab, Days, Every, Solar, Timing
 
 #: What intervals are counted from where nothing else is known.
 EPOCH = datetime.fromtimestamp(0, UTC)
 
-__all__ = ["Definition", "aware", "fields_of", "kept", "next_of", "policy", "stored", "timing"]
+__all__ = ["EPOCH", "Definition", "aware", "fields_of", "is_clocked", "kept", "next_of", "policy", "stored", "timing"]
 
 
 class Definition(NamedTuple):
@@ -44,6 +44,11 @@ class Definition(NamedTuple):
     def when(self) -> tuple[Any, ...]:
         """What decides when it is due."""
         return self.timing, self.enabled, self.once, self.starts_at, self.ends_at
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its trouble is such that it can never fire."""
+        return self.timing == "{}"
 
 
 def aware(when: datetime) -> datetime:
@@ -80,7 +85,10 @@ def _timing(said: Mapping[str, Any], anchor: datetime) -> Timing:
     if "every" in said:
         if said.get("relative"):
             # From midnight in its zone: "every hour" is on the hour.
-            anchor = datetime(1970, 1, 1, tzinfo=ZoneInfo(said["zone"])).astimezone(UTC)
+            zone = ZoneInfo(said["zone"])
+            if said["every"] % 86400 == 0:
+                return Days(int(said["every"] // 86400), zone)
+            anchor = datetime(1970, 1, 1, tzinfo=zone).astimezone(UTC)
         return Every(timedelta(seconds=said["every"]), anchor)
     if "solar" in said:
         return Solar(said["solar"], said["latitude"], said["longitude"])
@@ -119,6 +127,11 @@ def next_of(row: Schedule | Definition, after: datetime, anchor: datetime | None
     if not row.enabled or row.timing == "{}":
         return None
     return timing(row, anchor).after(after)
+
+
+def is_clocked(row: Schedule | Definition) -> bool:
+    """Whether it is due once, at a time that somebody chose."""
+    return row.timing.startswith('{"at":')
 
 
 # -- what becomes of it

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from celeriac.schedules.zones import DAY, moments, offset_of
 
-__all__ = ["Bounded", "Clocked", "Crontab", "Every", "Solar", "Timing", "upcoming"]
+__all__ = ["Bounded", "Clocked", "Crontab", "Days", "Every", "Solar", "Timing", "upcoming"]
 
 #: 29 February on a given weekday comes again after 40 years at most (around a year like 2100, which has none).
 FAR_YEARS = 41
@@ -124,6 +124,30 @@ class Every:
             return self.anchor + steps * self.interval
         except OverflowError:
             return None
+
+
+@dataclass(frozen=True)
+class Days:
+    """Each so many days at midnight on the clock of a time zone, counted from 1 January 1970."""
+
+    days: int
+    zone: ZoneInfo
+
+    def after(self, instant: datetime) -> datetime | None:
+        """Return the first instant after *instant*."""
+        start = instant.astimezone(self.zone).date() - DAY
+        day = start + DAY * ((_FIRST_DAY - start).days % self.days)
+        while True:
+            midnight = moments(datetime(day.year, day.month, day.day), self.zone)[0]  # noqa: DTZ001 - a wall clock's
+            if midnight > instant:
+                return midnight
+            try:
+                day += DAY * self.days
+            except OverflowError:
+                return None
+
+
+_FIRST_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
