@@ -152,7 +152,8 @@ def _write(app: Any, plans: Sequence[Plan], jobs: Jobs, now: datetime, alias: st
             tell(app, tick, "missed", alias)
     rows = [one.moved(jobs) for one in plans]
     Schedule.objects.using(alias).bulk_update(rows, ["last_tick", "next_tick", "skips", "trouble"], batch_size=500)
-    fired = [one.row for one in plans if one.has_fired(jobs) and one.row.source == "table"]
-    if fired and tables.are_there():
-        names, over = [row.name for row in fired], [row.name for row in fired if row.once]
-        transaction.on_commit(lambda: tables.note_fired(names, over), using=alias, robust=True)
+    # Those of the settings too: django-celery-beat's scheduler copied them into its tables, where people look.
+    runs = {one.row.name: count for one in plans if (count := one.fired(jobs))}
+    if runs and tables.are_there():
+        over = [one.row.name for one in plans if one.row.name in runs and one.row.once]
+        transaction.on_commit(lambda: tables.note_fired(runs, over), using=alias, robust=True)
