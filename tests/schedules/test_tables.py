@@ -358,6 +358,25 @@ def test_each_way_to_change_a_row_is_seen(beat, change):
     assert beat.sync() == 0
 
 
+def test_reading_many_leaves_time_for_what_is_due(beat):
+    beat.clockwork.write(s=60)
+    for n in range(5):
+        beat.add(f"t{n}", every=(n + 1, "hours"))
+    beat.clockwork.now += timedelta(seconds=60)
+    ticks = []
+    sync.sync_tables(beat.clockwork.app, lambda: ticks.extend(beat.clockwork.look()))
+    assert [tick.schedule for tick in ticks] == ["s"]
+    assert beat.clockwork.rows().count() == 6
+
+
+def test_rows_that_share_a_crontab_are_due_together_and_each_has_its_own_policy(beat):
+    shared = beat.add("a", cron="0 4 * * *", zone="Asia/Tokyo").crontab
+    beat.add("b", crontab=shared, headers='{"celeriac": {"jitter": 5}}')
+    beat.sync()
+    assert beat.row("a").timing == beat.row("b").timing
+    assert [payload.decode(beat.row(name).policy) for name in "ab"] == [{}, {"jitter": 5, "zone": "Asia/Tokyo"}]
+
+
 def test_what_fired_changes_no_fingerprint_but_the_end_of_a_one_off_does(beat):
     beat.add(every=(1, "minutes"))
     beat.add("once", every=(1, "minutes"), one_off=True)

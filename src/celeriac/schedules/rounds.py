@@ -20,6 +20,9 @@ TABLES = 4.0
 WATCH = 2.0
 PRUNE = 60.0
 
+#: Between two looks at what is due, while the tables are read.
+MEANWHILE = 0.2
+
 #: Between two looks at what another is firing.
 BUSY = 0.05
 
@@ -69,8 +72,12 @@ class Rounds:
     def _look_at_tables(self) -> None:
         seen = tables.fingerprint()
         if seen != self._seen:
-            sync_tables(self.app)
+            sync_tables(self.app, self._fire_meanwhile)
             self._seen = seen
+
+    def _fire_meanwhile(self) -> None:
+        if self._is_time("fire", MEANWHILE):
+            fire(self.app)
 
     def _prune(self) -> None:
         age = settings().TICK_RETENTION

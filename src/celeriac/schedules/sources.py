@@ -6,6 +6,7 @@ What is wrong with one is written into its definition: it does not fire, the lis
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from celery.beat import BeatLazyFunc, ScheduleEntry
@@ -179,10 +180,14 @@ def _fitted(one: Definition) -> Definition:
     return one
 
 
+@lru_cache(1000)
+def _is_ever_due(timing: str) -> bool:
+    return next_of(Definition("", "", "", "", timing=timing), _EPOCH) is not None
+
+
 def _ever_due(one: Definition) -> Definition:
-    always = one._replace(enabled=True, starts_at=None, ends_at=None)
     try:
-        if not is_clocked(one) and next_of(always, _EPOCH) is None:
+        if not is_clocked(one) and not _is_ever_due(one.timing):
             return one._replace(trouble="It is never due: no day is such a day.")
     except ImportError:
         return one._replace(trouble="Solar schedules need PyEphem: pip install celeriac[solar].")

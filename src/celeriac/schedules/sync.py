@@ -1,6 +1,6 @@
 """Writing what the sources say into the rows: what is new begins, what changed goes on, what is gone ends."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -29,18 +29,19 @@ def sync_code(app: Any) -> int:
     return _sync(in_code(app), mine)
 
 
-def sync_tables(app: Any) -> int:
+def sync_tables(app: Any, meanwhile: Callable[[], object] = lambda: None) -> int:
     """Write the schedules of django-celery-beat's tables; return how many rows that changed.
 
     Its scheduler copied those of the settings into its tables. Such a row says whether its schedule is enabled, and the
-    settings say the rest.
+    settings say the rest. *meanwhile* is called between rows: thousands take a second or more.
     """
     found, saved = {}, {}
     for one, changed_at in in_tables(app):
         found[one.name], saved[one.name] = one, changed_at
+        meanwhile()
     code = {row.name: row for row in Schedule.objects.using(alias_of()).filter(source__in=CODE)}
     own = [one for name, one in found.items() if name not in code]
-    return _sync(own, Q(source="table"), saved) + _switch(code, found)
+    return _sync(own, Q(source="table"), saved, meanwhile) + _switch(code, found)
 
 
 def _switch(code: Mapping[str, Schedule], found: Mapping[str, Definition]) -> int:
@@ -62,7 +63,12 @@ def _definition_of(row: Schedule) -> Definition:
     return Definition(**{name: getattr(row, name) for name in Definition._fields})
 
 
-def _sync(wanted: Iterable[Definition], mine: Q, saved: Mapping[str, datetime] = MappingProxyType({})) -> int:
+def _sync(
+    wanted: Iterable[Definition],
+    mine: Q,
+    saved: Mapping[str, datetime] = MappingProxyType({}),
+    meanwhile: Callable[[], object] = lambda: None,
+) -> int:
     """Make the rows that *mine* selects those of *wanted*; a name that another source has is taken over."""
     changed = 0
     names: set[str] = set()
@@ -84,6 +90,7 @@ def _sync(wanted: Iterable[Definition], mine: Q, saved: Mapping[str, datetime] =
                 stale, [*Definition._fields[1:], "next_tick", "changed_at"], batch_size=500
             )
             changed += len(fresh) + len(stale)
+        meanwhile()
     gone = Schedule.objects.using(alias_of()).filter(mine)
     for batch in batches([name for name in gone.values_list("name", flat=True) if name not in names]):
         changed += gone.filter(name__in=batch).delete()[0]

@@ -62,16 +62,22 @@ def fingerprint() -> str:
     return "/".join(parts)
 
 
+#: When rows are due, and their zones, by the keys of their interval, crontab, solar event and clocked time: many share
+#: one, and to make it out takes longest.
+Known = dict[tuple[int | None, ...], tuple[str, str]]
+
+
 def in_tables(app: Any) -> Iterator[tuple[Definition, datetime]]:
     """Yield the schedules of the tables, each with what is wrong with it, and when it was saved last."""
     rows = apps.get_model(APP, "PeriodicTask").objects.select_related("interval", "crontab", "solar", "clocked")
     # As text: one row that names no time zone would end the query for all.
     rows = rows.defer("crontab__timezone").annotate(zone=Cast("crontab__timezone", CharField()))
+    known: Known = {}
     for row in rows.order_by("id").iterator(chunk_size=1000):
-        yield judged(_defined(row, app), app), row.date_changed
+        yield judged(_defined(row, app, known), app), row.date_changed
 
 
-def _defined(row: Any, app: Any) -> Definition:
+def _defined(row: Any, app: Any, known: Known) -> Definition:
     one = Definition(
         name=row.name,
         source="table",
@@ -83,11 +89,11 @@ def _defined(row: Any, app: Any) -> Definition:
         ends_at=row.expires,
         description=row.description,
     )
-    return attempted(one, _filled, row, app)
+    return attempted(one, _filled, row, app, known)
 
 
-def _filled(one: Definition, row: Any, app: Any) -> Definition:
-    given = _schedule_of(row)
+def _filled(one: Definition, row: Any, app: Any, known: Known) -> Definition:
+    timing, zone = _when(row, app, known)
     headers = _object(row.headers, "headers")
     said = headers.pop("celeriac", {})
     options = {name: getattr(row, name) for name in ("queue", "exchange", "routing_key", "priority", "expire_seconds")}
@@ -100,12 +106,20 @@ def _filled(one: Definition, row: Any, app: Any) -> Definition:
     if not isinstance(args, list):
         raise ValueError(f"Its arguments are no JSON list: {row.args}")  # noqa: TRY004 - of what a person typed
     return one._replace(
-        timing=timing_json(given, app),
-        policy=packed_policy(said, zone_for(given, app)),
+        timing=timing,
+        policy=packed_policy(said, zone),
         args=payload.encode(args),
         kwargs=payload.encode(_object(row.kwargs, "keyword arguments")),
         options=payload.encode({**options, "headers": {**headers, "periodic_task_name": row.name}}),
     )
+
+
+def _when(row: Any, app: Any, known: Known) -> tuple[str, str]:
+    key = (row.interval_id, row.crontab_id, row.solar_id, row.clocked_id)
+    if key not in known:
+        given = _schedule_of(row)
+        known[key] = timing_json(given, app), zone_for(given, app)
+    return known[key]
 
 
 def _schedule_of(row: Any) -> Any:
