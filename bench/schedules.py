@@ -188,6 +188,7 @@ def given(count: int, every: float, first: str) -> None:
 
 
 def late(name: str) -> None:
+    """While the worker runs."""
     found = [row[0] for row in run("SELECT extract(epoch FROM fired_at - instant) FROM celeriac_tick ORDER BY 1")]
     figures = [float(found[int(part * (len(found) - 1))]) * 1000 for part in (0.5, 0.99, 1)]
     show(f"{name} ({len(found):,} ticks)", "p50 {:,.0f}, p99 {:,.0f}, max {:,.0f} ms".format(*figures))
@@ -207,14 +208,14 @@ def lateness(seconds: float) -> None:
     given(1000, 3600, "date_trunc('minute', now()) + interval '2 minutes'")
     with worker():
         wait_for("SELECT count(*) FROM celeriac_tick", 1000, 150)
-    late("1,000 due at one minute")
+        late("1,000 due at one minute")
     forget()
     with worker():
         wait_for("SELECT count(*) FROM celeriac_worker", 1, 30)
         time.sleep(5)
         given(10, 1, "date_trunc('second', now()) + interval '2 seconds'")
         wait_for("SELECT count(*) FROM celeriac_tick", int(10 * seconds), 2 * seconds + 10)
-    late("10 due each second")
+        late("10 due each second")
 
 
 def takeover(how: signal.Signals) -> None:
