@@ -14,7 +14,6 @@ from django.db.models import Min
 
 from celeriac import events, faults
 from celeriac.api.enqueue import enqueue
-from celeriac.ledger.columns import BATCH
 from celeriac.ledger.database import alias_of, clock, locked, writing
 from celeriac.ledger.ids import job_id
 from celeriac.loops import is_conflict, is_outage
@@ -24,6 +23,7 @@ from celeriac.schedules.definition import aware, kept
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.overlaps import Open, open_jobs
 from celeriac.schedules.plan import Plan, plan
+from celeriac.schedules.rows import rewrite
 from celeriac.schedules.watch import tell
 
 __all__ = ["Fired", "fire", "make_jobs"]
@@ -39,7 +39,11 @@ class Fired(NamedTuple):
     next_due: float | None
 
 
-def fire(app: Any, limit: int = BATCH) -> Fired:
+#: Schedules of one transaction. The jobs of a full minute begin once the first of several commits.
+AT_ONCE = 300
+
+
+def fire(app: Any, limit: int = AT_ONCE) -> Fired:
     """See to up to *limit* schedules that are due."""
     due = Schedule.objects.using(alias_of()).filter(paused_at__isnull=True)
     soonest = due.aggregate(soonest=Min("next_tick"))["soonest"]
@@ -151,7 +155,7 @@ def _write(app: Any, plans: Sequence[Plan], jobs: Jobs, now: datetime, alias: st
         if tick.outcome == "failed" or tick.reason == "misfire":
             tell(app, tick, "missed", alias)
     rows = [one.moved(jobs) for one in plans]
-    Schedule.objects.using(alias).bulk_update(rows, ["last_tick", "next_tick", "skips", "trouble"], batch_size=500)
+    rewrite(rows, ["last_tick", "next_tick", "skips", "trouble"], alias)
     # Those of the settings too: django-celery-beat's scheduler copied them into its tables, where people look.
     runs = {one.row.name: count for one in plans if (count := one.fired(jobs))}
     if runs and tables.are_there():

@@ -11,6 +11,7 @@ from celeriac.ledger.columns import batches
 from celeriac.ledger.database import alias_of, clock, writing
 from celeriac.schedules.definition import EPOCH, Definition, aware, is_clocked, kept, next_of, stored
 from celeriac.schedules.models import Schedule
+from celeriac.schedules.rows import rewrite
 from celeriac.schedules.sources import CODE, in_code
 from celeriac.schedules.tables import are_there, in_tables
 
@@ -86,9 +87,7 @@ def _sync(
                 for one in batch
                 if _differs(there.get(one.name), one)
             ]
-            Schedule.objects.using(alias).bulk_update(
-                stale, [*Definition._fields[1:], "next_tick", "changed_at"], batch_size=500
-            )
+            rewrite(stale, [*Definition._fields[1:], "next_tick", "changed_at"], alias)
             changed += len(fresh) + len(stale)
         meanwhile()
     gone = Schedule.objects.using(alias_of()).filter(mine)
