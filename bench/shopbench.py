@@ -12,7 +12,7 @@ from django.conf import settings
 if not settings.configured:
     settings.configure(
         DATABASES={"default": json.loads(os.environ["BENCH_DATABASE"])},
-        INSTALLED_APPS=["celeriac"],
+        INSTALLED_APPS=json.loads(os.environ.get("BENCH_APPS", '["celeriac"]')),
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     )

@@ -92,9 +92,15 @@ def celery_worker_process(request, tmp_path: Path, database_env: dict[str, str])
     """
     workers = request.node.stash.setdefault(WORKERS, [])
 
-    def start(app: str, *args: str, env: dict[str, str] | None = None, ready: str | None = " ready.") -> Worker:
+    def start(
+        app: str,
+        *args: str,
+        env: dict[str, str] | None = None,
+        ready: str | None = " ready.",
+        program: str = "worker",
+    ) -> Worker:
         log = tmp_path / f"worker-{len(workers)}.log"
-        worker = Worker(app, *args, env=database_env | (env or {}), log=log)
+        worker = Worker(app, *args, env=database_env | (env or {}), log=log, program=program)
         workers.append(worker)
         if ready is not None:
             worker.wait_for(ready)

@@ -13,7 +13,8 @@ class CeleriacConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from celeriac.checks import check_settings, check_tasks
+        from celeriac.checks import check_schedules, check_settings, check_tasks
 
         register(check_settings)
         register(check_tasks)
+        register(check_schedules)

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from celery import beat
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from celeriac.errors import ConfigurationError
 from celeriac.ledger.database import alias_of, require_tables
@@ -51,5 +51,9 @@ class Scheduler(beat.Scheduler):
     @property
     def info(self) -> str:
         """What the program says of it when it starts."""
-        count = Schedule.objects.using(alias_of()).count()
+        try:
+            count = Schedule.objects.using(alias_of()).count()
+        except DatabaseError:  # away, or without tables: the start that follows deals with either
+            connections.close_all()
+            return "    . schedules -> in the ledger"
         return f"    . schedules -> {count} in the ledger; workers fire them too, each tick once"

@@ -14,7 +14,7 @@ from celeriac.errors import ConfigurationError
 from celeriac.schedules.definition import aware, fields_of
 from celeriac.schedules.recurring import POLICIES, Recurring, delta, policy_of
 
-__all__ = ["SHORTEST", "packed_policy", "policies", "timing_json", "zone_of"]
+__all__ = ["SHORTEST", "packed_policy", "policies", "timing_json", "zone_for", "zone_of"]
 
 #: Workers look each second: what is due more often than that is no schedule but a loop.
 SHORTEST = timedelta(seconds=1)
@@ -50,17 +50,17 @@ def timing_json(given: Any, app: Any, *, relative: bool = False) -> str:
 
 
 def _said(given: BaseSchedule, app: Any) -> dict[str, Any]:
-    if isinstance(given, crontab) and type(given).remaining_delta is crontab.remaining_delta:
-        return {"crontab": fields_of(given), "zone": zone_of(given.tz)}
-    if isinstance(given, solar) and type(given).remaining_estimate is solar.remaining_estimate:
+    if isinstance(given, crontab) and _is_plain(given, crontab):
+        return {"crontab": fields_of(given), "zone": zone_for(given, app)}
+    if isinstance(given, solar) and _is_plain(given, solar):
         return {"solar": given.event, "latitude": float(given.lat), "longitude": float(given.lon)}
     if hasattr(given, "clocked_time"):
         return {"at": aware(given.clocked_time).isoformat()}
-    if isinstance(given, schedule) and type(given).remaining_estimate is schedule.remaining_estimate:
+    if isinstance(given, schedule) and _is_plain(given, schedule):
         every: timedelta = given.run_every or timedelta()
         if every < SHORTEST:
             raise ConfigurationError(f"It would be due each {every.total_seconds():g} s; once a second is the most.")
-        return _relative(every, zone_of(app.timezone)) if given.relative else {"every": every.total_seconds()}
+        return _relative(every, zone_for(given, app)) if given.relative else {"every": every.total_seconds()}
     raise ConfigurationError(
         f"{type(given).__module__}.{type(given).__name__} computes its own times, relative to its last run, so no two "
         "schedulers would agree on them. Use a crontab, an interval, or a solar schedule."
@@ -72,6 +72,32 @@ def _relative(every: timedelta, zone: str) -> dict[str, Any]:
     if every in _ON_THE_CLOCK:
         return {"crontab": fields_of(crontab(**_ON_THE_CLOCK[every])), "zone": zone}
     return {"every": every.total_seconds(), "zone": zone}
+
+
+#: What says when a schedule of Celery's is due.
+_TIMES = ("is_due", "remaining_estimate", "remaining_delta")
+
+
+def _is_plain(given: BaseSchedule, cls: type[BaseSchedule]) -> bool:
+    """Whether *given* is due when its class says, and not when a subclass of a project's own does."""
+    kind = type(given)
+    if kind.__module__.startswith("django_celery_beat."):
+        return True  # its crontab differs by its time zone alone
+    return all(getattr(kind, name, None) is getattr(cls, name, None) for name in _TIMES)
+
+
+def zone_for(given: Any, app: Any) -> str:
+    """Return the name of the time zone of a schedule: its own, or its app's.
+
+    Raises:
+        ConfigurationError: when there is no such zone.
+    """
+    if isinstance(given, BaseSchedule) and "tz" in vars(given):
+        return zone_of(given.tz)
+    try:
+        return zone_of(app.timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise ConfigurationError(f"There is no time zone {app.conf.timezone!r} (CELERY_TIMEZONE).") from error
 
 
 def zone_of(tz: Any) -> str:
@@ -86,7 +112,7 @@ def zone_of(tz: Any) -> str:
         name = "UTC" if str(tz) in {"UTC", "UTC+00:00"} else (str(tz) if isinstance(tz, str) else get_localzone_name())
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
         raise ConfigurationError(f"There is no time zone {name!r}.") from error
     return str(name)
 

@@ -20,7 +20,20 @@ from celeriac.schedules.zones import DAY, reached, wall_at
 #: What intervals are counted from where nothing else is known.
 EPOCH = datetime.fromtimestamp(0, UTC)
 
-__all__ = ["Definition", "aware", "fields_of", "is_due", "kept", "next_of", "policy", "skips", "stored", "timing"]
+__all__ = [
+    "EPOCH",
+    "Definition",
+    "aware",
+    "fields_of",
+    "is_clocked",
+    "is_due",
+    "kept",
+    "next_of",
+    "policy",
+    "skips",
+    "stored",
+    "timing",
+]
 
 
 class Definition(NamedTuple):
@@ -46,6 +59,11 @@ class Definition(NamedTuple):
     def when(self) -> tuple[Any, ...]:
         """What decides when it is due."""
         return self.timing, self.enabled, self.once, self.starts_at, self.ends_at
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its trouble is such that it can never fire."""
+        return self.timing == "{}"
 
 
 def aware(when: datetime) -> datetime:
@@ -135,6 +153,11 @@ def next_of(row: Schedule | Definition, after: datetime, anchor: datetime | None
 def is_due(row: Schedule, instant: datetime) -> bool:
     """Whether the schedule is due at *instant*, to the microsecond."""
     return timing(row).after(instant - timedelta.resolution) == instant
+
+
+def is_clocked(row: Schedule | Definition) -> bool:
+    """Whether it is due once, at a time that somebody chose."""
+    return row.timing.startswith('{"at":')
 
 
 # -- what becomes of it

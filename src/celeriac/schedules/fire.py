@@ -23,6 +23,7 @@ from celeriac.schedules.definition import aware, kept
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.overlaps import Open, open_jobs
 from celeriac.schedules.plan import Plan, plan
+from celeriac.schedules.rows import rewrite
 from celeriac.schedules.watch import tell
 
 __all__ = ["Fired", "fire", "make_jobs"]
@@ -159,8 +160,9 @@ def _write(app: Any, plans: Sequence[Plan], jobs: Jobs, now: datetime, alias: st
         if tick.outcome == "failed" or tick.reason == "misfire":
             tell(app, tick, "missed", alias)
     rows = [one.moved(jobs) for one in plans]
-    Schedule.objects.using(alias).bulk_update(rows, ["last_tick", "next_tick", "skips", "trouble"], batch_size=500)
-    fired = [one.row for one in plans if one.has_fired(jobs) and one.row.source == "table"]
-    if fired and tables.are_there():
-        names, over = [row.name for row in fired], [row.name for row in fired if row.once]
-        transaction.on_commit(lambda: tables.note_fired(names, over), using=alias, robust=True)
+    rewrite(rows, ["last_tick", "next_tick", "skips", "trouble"], alias)
+    # Those of the settings too: django-celery-beat's scheduler copied them into its tables, where people look.
+    runs = {one.row.name: count for one in plans if (count := one.fired(jobs))}
+    if runs and tables.are_there():
+        over = [one.row.name for one in plans if one.row.name in runs and one.row.once]
+        transaction.on_commit(lambda: tables.note_fired(runs, over), using=alias, robust=True)

@@ -9,6 +9,7 @@ from typing import Any
 from celeriac.schedules.definition import aware, kept, policy, skips, stored, timing
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.policies import Planned, Policy, decide
+from celeriac.schedules.ticks import Clocked
 
 __all__ = ["Plan", "plan"]
 
@@ -64,9 +65,9 @@ class Plan:
                 row.deadline = stored(max(tick.instant, aware(now)) + self.policy.within)
         return row
 
-    def has_fired(self, jobs: Mapping[tuple[str, datetime], Any]) -> bool:
-        """Whether some tick is a job."""
-        return any((self.row.name, tick.instant) in jobs for tick in self.ticks)
+    def fired(self, jobs: Mapping[tuple[str, datetime], Any]) -> int:
+        """Return how many ticks are jobs."""
+        return sum((self.row.name, tick.instant) in jobs for tick in self.ticks)
 
     def moved(self, jobs: Mapping[tuple[str, datetime], Any]) -> Schedule:
         """Return the row as it is to be."""
@@ -76,7 +77,7 @@ class Plan:
             return row
         if self.ticks:
             row.last_tick = stored(self.ticks[-1].instant)
-        row.next_tick = None if row.once and self.has_fired(jobs) else stored(self.next)
+        row.next_tick = None if row.once and self.fired(jobs) else stored(self.next)
         still = [text for text in json.loads(row.skips) if self.next and datetime.fromisoformat(text) >= self.next]
         row.skips = json.dumps(still)
         return row
@@ -86,8 +87,10 @@ def plan(row: Schedule, now: datetime) -> Plan:
     """Decide what is due of a schedule; one that makes no sense gets nothing but its trouble."""
     assert row.next_tick is not None
     try:
-        said = policy(row)
-        decision = decide(timing(row), said, aware(row.next_tick), aware(now), skips(row))
+        said, due = policy(row), aware(row.next_tick)
+        # One that ends with its first job looks at one instant at a time: at the next if there was no job.
+        decision = decide(Clocked(due) if row.once else timing(row), said, due, aware(now), skips(row))
+        following = timing(row).after(due) if row.once and due <= aware(now) else decision.next
     except Exception as error:  # noqa: BLE001 - of one schedule; the others are fired
         return Plan(row, Policy(), [], None, broken=f"{type(error).__name__}: {error}")
-    return Plan(row, said, decision.ticks, decision.next)
+    return Plan(row, said, decision.ticks, following)

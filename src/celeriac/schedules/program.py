@@ -1,4 +1,4 @@
-"""The program that `celery beat` starts. It is there before Django's models are, so it knows the scheduler by name."""
+"""The beat program. It is imported before Django is set up, and so without models."""
 
 import logging
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from celery import beat
 from celery.apps.beat import Beat as CeleryBeat
 
-__all__ = ["SCHEDULER", "Beat", "taken_over"]
+__all__ = ["SCHEDULER", "Beat", "chosen", "taken_over"]
 
 logger = logging.getLogger("celeriac")
 
@@ -23,6 +23,15 @@ def taken_over(named: Any) -> bool:
     return named in _REPLACED or named.startswith("django_celery_beat")
 
 
+def chosen(named: Any) -> Any:
+    """Return the scheduler to use where *named* is configured: ours, unless it is a project's own."""
+    if not taken_over(named):
+        return named
+    if "django" in str(named):
+        logger.warning("The schedules of django-celery-beat are fired by Celeriac: %s.", SCHEDULER)
+    return SCHEDULER
+
+
 class Beat(CeleryBeat):
     """Celery's beat program; it leaves the scheduler of a project that has chosen another alone."""
 
@@ -30,7 +39,4 @@ class Beat(CeleryBeat):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if taken_over(self.scheduler_cls):
-            if "django" in str(self.scheduler_cls):
-                logger.warning("The schedules of django-celery-beat are fired by Celeriac: %s.", SCHEDULER)
-            self.scheduler_cls = SCHEDULER
+        self.scheduler_cls = chosen(self.scheduler_cls)

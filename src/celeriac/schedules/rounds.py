@@ -20,6 +20,12 @@ TABLES = 4.0
 WATCH = 2.0
 PRUNE = 60.0
 
+#: Between two looks at what is due, while the tables are read.
+MEANWHILE = 0.2
+
+#: Between two looks at what another is firing.
+BUSY = 0.05
+
 #: Of one that does not lead: until it looks whether it does.
 FOLLOWS = 0.5
 
@@ -37,7 +43,9 @@ class Rounds:
 
     def __call__(self) -> float:
         if not self._has_code:
-            sync_code(self.app)
+            if sync_code(self.app) and tables.are_there():
+                # A name came from there, or went back: whoever leads looks again only when they change.
+                sync_tables(self.app)
             self._has_code = True
         if not self._leads():
             self._seen = ""  # whoever leads meanwhile may read them with other code
@@ -49,7 +57,10 @@ class Rounds:
             self._after = watch(self.app, self._after)
         if self._is_time("prune", PRUNE):
             self._prune()
-        return min(LOOK, LOOK if fired.next_due is None else max(0.0, fired.next_due))
+        if fired.next_due is None:
+            return LOOK
+        # Due, and none fired: another has them. It may have stopped in the middle, and is not waited for in a hurry.
+        return min(LOOK, max(0.0 if fired.schedules else BUSY, fired.next_due))
 
     def _is_time(self, what: str, seconds: float) -> bool:
         now = time.monotonic()
@@ -61,8 +72,12 @@ class Rounds:
     def _look_at_tables(self) -> None:
         seen = tables.fingerprint()
         if seen != self._seen:
-            sync_tables(self.app)
+            sync_tables(self.app, self._fire_meanwhile)
             self._seen = seen
+
+    def _fire_meanwhile(self) -> None:
+        if self._is_time("fire", MEANWHILE):
+            fire(self.app)
 
     def _prune(self) -> None:
         age = settings().TICK_RETENTION

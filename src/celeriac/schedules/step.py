@@ -7,6 +7,7 @@ from celery import bootsteps
 from celeriac.conf import settings
 from celeriac.ledger.database import unforked
 from celeriac.loops import Loop
+from celeriac.schedules.program import chosen
 from celeriac.schedules.rounds import Rounds
 
 __all__ = ["ScheduleStep"]
@@ -20,6 +21,8 @@ class ScheduleStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
+        # Of `celery worker -B`, whose step is included once all are made.
+        worker.scheduler = chosen(worker.scheduler)
         self.loop: Loop | None = None
 
     def include_if(self, worker: Any) -> bool:  # noqa: ARG002 - Celery's signature

@@ -5,21 +5,22 @@ in psql. Most looks are one number, computed where the rows are.
 """
 
 import json
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.apps import apps
 from django.db import connections, router
-from django.db.models import F
+from django.db.models import CharField, F
+from django.db.models.functions import Cast
 from django.utils.timezone import now
 
 from celeriac.api import payload
-from celeriac.errors import CeleriacError
-from celeriac.schedules.convert import packed_policy, timing_json, zone_of
+from celeriac.schedules.convert import packed_policy, timing_json, zone_for, zone_of
 from celeriac.schedules.definition import Definition
-from celeriac.schedules.sources import judged
+from celeriac.schedules.sources import attempted, judged
 
 __all__ = ["are_there", "fingerprint", "in_tables", "note_fired"]
 
@@ -61,14 +62,22 @@ def fingerprint() -> str:
     return "/".join(parts)
 
 
-def in_tables(app: Any) -> Iterator[Definition]:
-    """Yield the schedules of the tables, each with what is wrong with it."""
+#: When rows are due, and their zones, by the keys of their interval, crontab, solar event and clocked time: many share
+#: one, and to make it out takes longest.
+Known = dict[tuple[int | None, ...], tuple[str, str]]
+
+
+def in_tables(app: Any) -> Iterator[tuple[Definition, datetime]]:
+    """Yield the schedules of the tables, each with what is wrong with it, and when it was saved last."""
     rows = apps.get_model(APP, "PeriodicTask").objects.select_related("interval", "crontab", "solar", "clocked")
+    # As text: one row that names no time zone would end the query for all.
+    rows = rows.defer("crontab__timezone").annotate(zone=Cast("crontab__timezone", CharField()))
+    known: Known = {}
     for row in rows.order_by("id").iterator(chunk_size=1000):
-        yield judged(_defined(row, app), app)
+        yield judged(_defined(row, app, known), app), row.date_changed
 
 
-def _defined(row: Any, app: Any) -> Definition:
+def _defined(row: Any, app: Any, known: Known) -> Definition:
     one = Definition(
         name=row.name,
         source="table",
@@ -80,18 +89,11 @@ def _defined(row: Any, app: Any) -> Definition:
         ends_at=row.expires,
         description=row.description,
     )
-    try:
-        return one._replace(**_read(row, app))
-    except (CeleriacError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        return one._replace(trouble=str(error) or type(error).__name__)
+    return attempted(one, _filled, row, app, known)
 
 
-def _read(row: Any, app: Any) -> dict[str, Any]:
-    if row.scheduler is None:
-        raise ValueError("It has no schedule: choose an interval, a crontab, a solar event or a clocked time.")
-    # The interval's own class, without the time zone that the crontab's has.
-    zone = zone_of(row.crontab.timezone if row.crontab else app.timezone)
-    given = timedelta(**{row.interval.period: row.interval.every}) if row.interval else row.schedule
+def _filled(one: Definition, row: Any, app: Any, known: Known) -> Definition:
+    timing, zone = _when(row, app, known)
     headers = _object(row.headers, "headers")
     said = headers.pop("celeriac", {})
     options = {name: getattr(row, name) for name in ("queue", "exchange", "routing_key", "priority", "expire_seconds")}
@@ -103,13 +105,33 @@ def _read(row: Any, app: Any) -> dict[str, Any]:
     args = json.loads(row.args or "[]")
     if not isinstance(args, list):
         raise ValueError(f"Its arguments are no JSON list: {row.args}")  # noqa: TRY004 - of what a person typed
-    return {
-        "timing": timing_json(given, app),
-        "policy": packed_policy(said, zone),
-        "args": payload.encode(args),
-        "kwargs": payload.encode(_object(row.kwargs, "keyword arguments")),
-        "options": payload.encode({**options, "headers": {**headers, "periodic_task_name": row.name}}),
-    }
+    return one._replace(
+        timing=timing,
+        policy=packed_policy(said, zone),
+        args=payload.encode(args),
+        kwargs=payload.encode(_object(row.kwargs, "keyword arguments")),
+        options=payload.encode({**options, "headers": {**headers, "periodic_task_name": row.name}}),
+    )
+
+
+def _when(row: Any, app: Any, known: Known) -> tuple[str, str]:
+    key = (row.interval_id, row.crontab_id, row.solar_id, row.clocked_id)
+    if key not in known:
+        given = _schedule_of(row)
+        known[key] = timing_json(given, app), zone_for(given, app)
+    return known[key]
+
+
+def _schedule_of(row: Any) -> Any:
+    if row.interval:
+        # Its own class rounds to nothing and knows no zone.
+        return timedelta(**{row.interval.period: row.interval.every})
+    if row.crontab:
+        # What somebody wrote by hand may be no time zone.
+        row.crontab.timezone = ZoneInfo(zone_of(row.zone))
+    if row.scheduler is None:
+        raise ValueError("It has no schedule: choose an interval, a crontab, a solar event or a clocked time.")
+    return row.schedule
 
 
 def _object(text: str | None, what: str) -> dict[str, Any]:
@@ -119,9 +141,12 @@ def _object(text: str | None, what: str) -> dict[str, Any]:
     return found
 
 
-def note_fired(names: list[str], over: list[str]) -> None:
-    """Tell the tables which schedules fired, as their admin shows it; those in *over* are done for good."""
+def note_fired(runs: Mapping[str, int], over: list[str]) -> None:
+    """Tell the tables how often schedules fired, as their admin shows it; those in *over* are done for good."""
     rows = apps.get_model(APP, "PeriodicTask").objects
-    rows.filter(name__in=names).update(last_run_at=now(), total_run_count=F("total_run_count") + 1)
+    for count in set(runs.values()):
+        names = [name for name, times in runs.items() if times == count]
+        rows.filter(name__in=names).update(last_run_at=now(), total_run_count=F("total_run_count") + count)
     if over:
-        rows.filter(name__in=over).update(enabled=False)
+        # No count: django-celery-beat's own scheduler takes one that has any for done when it is enabled again.
+        rows.filter(name__in=over).update(enabled=False, total_run_count=0)
