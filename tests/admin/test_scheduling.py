@@ -87,7 +87,7 @@ def test_run_now_is_asked_and_done(row, operator):
 def test_what_cannot_be_run_says_why_and_leaves_nothing(row, operator):
     Schedule.objects.using(row._state.db).update(options='{"lazy":true}')
     page = done(operator, row, "run")
-    assert "computed by its entry in the settings" in page
+    assert "are computed where it is defined, and that is not here" in page
     assert (ticks(row).count(), actions(row)) == (0, [])
 
 

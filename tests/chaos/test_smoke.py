@@ -12,7 +12,7 @@ import pytest
 
 from tests.workers import ROOT
 
-SCENARIOS = ["parent-kill", "child-kill", "restart", "poison", "deploy"]
+SCENARIOS = ["parent-kill", "child-kill", "restart", "poison", "deploy", "schedulers"]
 
 
 def play(scenario: str, folder) -> dict:

@@ -273,7 +273,10 @@ BROKEN = [
         """UPDATE django_celery_beat_periodictask SET headers = '{"celeriac": {"overlap": 1}}' WHERE name = 't'""",
         "overlap is one of",
     ),
-    ("""UPDATE django_celery_beat_periodictask SET headers = '{"celeriac": 1}' WHERE name = 't'""", "Policies are a dict"),
+    (
+        """UPDATE django_celery_beat_periodictask SET headers = '{"celeriac": 1}' WHERE name = 't'""",
+        "Policies are a dict",
+    ),
     (
         "UPDATE django_celery_beat_intervalschedule SET period = 'fortnights'",
         "fortnights",

@@ -1,4 +1,4 @@
-"""Workers are killed every two seconds while they drain a queue; at least one other always lives.
+"""Workers are killed every two seconds while they drain a queue; another that has been there for a while always lives.
 
 Recovery is the longest time from the kill of a worker until the ledger says no more that it runs anything: its jobs are
 free again. When they run is the queue's affair, and the suspects' (they run one after the other); a note tells how long
@@ -44,6 +44,8 @@ def drain_under_fire(stage: Stage, what: str, kill: Callable[[Worker], None], *,
         stage.pause(EVERY_SECONDS / 2)
         wait_until(lambda: len(stage.crew.ready) >= 2, 40)  # never the last
         victim = stage.crew.running(stage.runs(), slow) or stage.crew.ready[0]
+        if stage.is_ours:
+            wait_until(lambda victim=victim: stage.peer.has_veteran(f"{victim.log.stem}@chaos"), 20)
         stage.fault(what, lambda victim=victim: kill(victim))
         if replace:
             stage.crew.start(wait=False)
