@@ -53,6 +53,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db(**kwargs), append=False)
 
 
+class LongFirst:
+    """The chaos of the smoke test takes minutes, one scenario after the other: begun last, it is what all wait for."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: "tests/chaos/" not in item.nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LongFirst())  # after whoever puts the tests into a random order
+
+
 @pytest.fixture
 def database_env(transactional_db) -> dict[str, str]:
     """Environment in which `tests.settings` means this session's test databases."""

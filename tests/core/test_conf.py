@@ -22,7 +22,8 @@ def test_no_settings_are_the_defaults():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_can_be_given(name):
-    value = "other" if name == "DATABASE" else timedelta(days=7) if name.endswith("RETENTION") else 7
+    others = {"DATABASE": "other", "SCHEDULES": False}
+    value = timedelta(days=7) if name.endswith("RETENTION") else others.get(name, 7)
     assert getattr(read({name: value}), name) == value
 
 
