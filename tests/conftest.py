@@ -53,12 +53,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db(**kwargs), append=False)
 
 
+#: Rooms whose tests take longest, the longest first.
+LONG = ("tests/chaos/", "tests/integration/", "tests/playbook/")
+
+
 class LongFirst:
-    """The chaos of the smoke test takes minutes, one scenario after the other: begun last, it is what all wait for."""
+    """Files of tests that wait for real processes come first: begun last, one of them is what all wait for.
+
+    The chaos of the smoke test alone takes two minutes. (xdist's own order is by the number of tests.)
+    """
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: "tests/chaos/" not in item.nodeid)
+        items.sort(key=lambda item: next((n for n, room in enumerate(LONG) if room in item.nodeid), len(LONG)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workers import ROOT
 
-SCENARIOS = ["parent-kill", "child-kill", "restart", "poison", "deploy", "schedulers"]
+SCENARIOS = ["parent-kill", "child-kill", "restart", "poison", "deploy"]
 
 
 def play(scenario: str, folder) -> dict:
