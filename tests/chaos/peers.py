@@ -75,15 +75,14 @@ class Celeriac:
         ids = list(Worker.objects.filter(hostname=hostname).values_list("id", flat=True))
         return bool(ids) and Job.objects.filter(worker__in=ids, state="running").exists()
 
-    def has_veteran(self, besides: str) -> bool:
-        """Whether another worker than *besides* has been there for a heartbeat, and is."""
+    def has_veteran(self, hostnames: list[str]) -> bool:
+        """Whether one of the workers of these names, which live, has been there for a heartbeat."""
         from celeriac.conf import settings
         from celeriac.ledger.database import clock
         from celeriac.models import Worker
 
         beat, now = timedelta(seconds=settings().HEARTBEAT_SECONDS), clock()
-        others = Worker.objects.exclude(hostname=besides)
-        return others.filter(started_at__lt=now - beat, seen_at__gt=now - beat * 1.25).exists()
+        return Worker.objects.filter(hostname__in=hostnames, started_at__lt=now - beat).exists()
 
 
 class Stock:

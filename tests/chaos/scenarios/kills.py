@@ -45,7 +45,7 @@ def drain_under_fire(stage: Stage, what: str, kill: Callable[[Worker], None], *,
         wait_until(lambda: len(stage.crew.ready) >= 2, 40)  # never the last
         victim = stage.crew.running(stage.runs(), slow) or stage.crew.ready[0]
         if stage.is_ours:
-            wait_until(lambda victim=victim: stage.peer.has_veteran(f"{victim.log.stem}@chaos"), 20)
+            wait_until(lambda victim=victim: stage.peer.has_veteran(_names(stage, victim)), 20)
         stage.fault(what, lambda victim=victim: kill(victim))
         if replace:
             stage.crew.start(wait=False)
@@ -56,6 +56,11 @@ def drain_under_fire(stage: Stage, what: str, kill: Callable[[Worker], None], *,
         stage.recovery = max(rescue.result() for rescue in rescues)
     if stage.drain(90) is None:
         stage.notes.append("not drained 90 s after the last kill")
+
+
+def _names(stage: Stage, victim: Worker) -> list[str]:
+    """Return Celery's node names of those that live, but the victim's."""
+    return [f"{worker.log.stem}@chaos" for worker in stage.crew.living if worker is not victim]
 
 
 def watch(stage: Stage, victim: Worker) -> Future[float]:
