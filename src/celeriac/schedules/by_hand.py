@@ -17,13 +17,14 @@ from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.plan import Plan
 from celeriac.schedules.policies import Planned
 from celeriac.schedules.queries import no_schedule
+from celeriac.schedules.rows import locked_row
 
 __all__ = ["account", "made", "refuse_broken", "row_of"]
 
 
 def row_of(name: str, alias: str) -> Schedule:
     """Return the schedule's row, locked; raises NoSchedule."""
-    row = Schedule.objects.using(alias).select_for_update().filter(name=name).first()
+    row = locked_row(name, alias)
     if row is None:
         raise no_schedule(name)
     return row

@@ -23,7 +23,7 @@ from celeriac.schedules.definition import aware, kept
 from celeriac.schedules.models import Schedule, Tick
 from celeriac.schedules.overlaps import Open, open_jobs
 from celeriac.schedules.plan import Plan, plan
-from celeriac.schedules.rows import rewrite
+from celeriac.schedules.rows import locked_row, rewrite
 from celeriac.schedules.watch import tell
 
 __all__ = ["Fired", "fire", "make_jobs"]
@@ -78,7 +78,7 @@ def _fire_alone(app: Any, name: str) -> Fired:
             raise
         logger.exception("Schedule %s could not be fired", name)
         with writing() as alias:
-            row = Schedule.objects.using(alias).select_for_update().filter(name=name).first()
+            row = locked_row(name, alias)
             if row is not None and row.next_tick is not None:
                 failed = plan(row, clock()).failed(f"{type(error).__name__}: {error}")
                 _write(app, [failed], {}, clock(), alias)

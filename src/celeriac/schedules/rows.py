@@ -1,4 +1,4 @@
-"""Writing many schedules at once."""
+"""The rows of schedules: one locked by its name, many written at once."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,12 @@ from django.db import connections
 
 from celeriac.schedules.models import Schedule
 
-__all__ = ["rewrite"]
+__all__ = ["locked_row", "rewrite"]
+
+
+def locked_row(name: str, alias: str) -> Schedule | None:
+    """Return the schedule named *name*, locked until the transaction ends; None where there is none."""
+    return Schedule.objects.using(alias).select_for_update().filter(name=name).first()
 
 
 def rewrite(rows: Sequence[Schedule], fields: Sequence[str], alias: str) -> None:

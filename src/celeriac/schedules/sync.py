@@ -11,7 +11,7 @@ from celeriac.ledger.columns import batches
 from celeriac.ledger.database import alias_of, clock, writing
 from celeriac.schedules.definition import EPOCH, Definition, aware, is_clocked, kept, next_of, stored
 from celeriac.schedules.models import Schedule
-from celeriac.schedules.rows import rewrite
+from celeriac.schedules.rows import locked_row, rewrite
 from celeriac.schedules.sources import CODE, in_code
 from celeriac.schedules.tables import are_there, in_tables
 
@@ -51,7 +51,7 @@ def _switch(code: Mapping[str, Schedule], found: Mapping[str, Definition]) -> in
     changed = 0
     for name in [name for name, row in code.items() if row.enabled != wanted[name]]:
         with writing() as alias:
-            row = Schedule.objects.using(alias).select_for_update().filter(name=name).first()
+            row = locked_row(name, alias)
             if row is not None:
                 row.enabled = wanted[name]
                 row.next_tick = stored(next_of(row, aware(clock())))
