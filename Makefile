@@ -12,6 +12,8 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-in
 .DEFAULT_GOAL := help
 # A half-made .venv must not count as made.
 .DELETE_ON_ERROR:
+# Workers are started by the hundred: each would compile all of Django, Celery and Celeriac.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make venv | test | lint | format | demo | outage | chaos | bench | bench-engine | lock | upgrade | clean"
@@ -23,12 +25,12 @@ $(BIN)/python:
 		|| { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
 
 $(STAMP): requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(UV) pip install --quiet --python $(BIN)/python -r requirements/dev.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements/dev.txt
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e .
 	@touch $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -11,13 +11,20 @@ from celeriac import faults
 from celeriac.ledger import act, line
 from celeriac.ledger.act import Step
 from celeriac.ledger.audit import Action
-from celeriac.ledger.columns import BATCH
 from celeriac.ledger.models import Attempt
 from celeriac.ledger.selection import Selection
 from celeriac.ledger.states import State
 from tests.ledger_helpers import BY, HOUR, a_job, an_id, back, ending, story
 
 ALL_DEAD = Selection(states=("dead",))
+
+#: Jobs of a batch here: what is asked is how one follows the other.
+BATCH = 40
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(act, "BATCH", BATCH)
 
 
 def deaths(ledger, count, **fields):
@@ -165,8 +172,8 @@ def test_a_cancel_takes_none_that_was_asked_for_later(ledger):
 
 
 def test_a_rate_goes_on_over_the_batches_and_does_not_run_ahead(ledger):
-    deaths(ledger, BATCH + 100)
-    action = ledger.action("replay", ALL_DEAD, rate=10)
+    deaths(ledger, BATCH + 10)
+    action = ledger.action("replay", ALL_DEAD, rate=0.5)
     assert act.run(action, using=ledger.alias) == Step.WAITS
     assert (action.state, action.changed) == ("open", BATCH)
     options = json.loads(action.options)
@@ -175,7 +182,7 @@ def test_a_rate_goes_on_over_the_batches_and_does_not_run_ahead(ledger):
     Action.objects.using(ledger.alias).filter(pk=action.pk).update(options=json.dumps(options))
     assert act.run(action, using=ledger.alias) == Step.OVER
     runs = list(ledger.jobs.order_by("run_at").values_list("run_at", flat=True))
-    assert (runs[-1] - runs[0]).total_seconds() > 99
+    assert (runs[-1] - runs[0]).total_seconds() > (BATCH - 2) / 0.5
 
 
 # -- canaries

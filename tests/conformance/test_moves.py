@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from celeriac import events
 from celeriac.ledger.rows import ClaimedJob, Settlement, Sighting
@@ -107,26 +108,27 @@ def cases(start: str | None) -> Iterator[tuple[dict[str, Any], bool]]:
             yield fields, aged
 
 
-def shape(ledger: Ledger, id_: Any) -> tuple[str, str] | None:
-    """Where a job stands, and whether it is still the job that was asked for."""
-    return ledger.jobs.filter(id=id_).values_list("state", "args").first()
+def shapes(ledger: Ledger, *jobs: Any) -> list[tuple[str, str] | None]:
+    """Where each job stands, and whether it is still the job that was asked for."""
+    ids = [job.id for job in jobs]
+    found = {id_: shape for id_, *shape in ledger.jobs.filter(id__in=ids).values_list("id", "state", "args")}
+    return [found.get(id_) for id_ in ids]
 
 
 def observed(ledger: Ledger, act: Act) -> set[Move]:
     moves: set[Move] = set()
     for start in STARTS:
         for fields, aged in cases(start):
+            undo = transaction.savepoint(ledger.alias)
             job = ledger.at(start, **{**fields, "expires_in": HOUR} if aged else fields)
             [child] = ledger.children_of(job.id, queue="elsewhere")
             if aged:
                 ledger.time_passes(job)
-            watched = {id_: shape(ledger, id_) for id_ in (job.id, child.id)}
+            before = shapes(ledger, job, child)
             act(ledger, job)
-            for id_, before in watched.items():
-                after = shape(ledger, id_)
-                if after != before:
-                    moves.add((before and before[0], after[0]))
-            ledger.jobs.all().delete()
+            after = shapes(ledger, job, child)
+            moves |= {(was and was[0], now[0]) for was, now in zip(before, after, strict=True) if now != was}
+            transaction.savepoint_rollback(undo, ledger.alias)
     return moves
 
 

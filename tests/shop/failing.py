@@ -85,7 +85,7 @@ def not_for_gone(self, path):
     raise Gone("order 7")
 
 
-@shared_task(bind=True, autoretry_for=(OSError,), default_retry_delay=0.05, retry_for=timedelta(seconds=0.4))
+@shared_task(bind=True, autoretry_for=(OSError,), default_retry_delay=0.05, retry_for=timedelta(seconds=1.5))
 def for_a_while(self, path):
     note(path, self.request.retries)
     raise OSError("still down")
