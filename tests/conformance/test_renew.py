@@ -243,7 +243,20 @@ class TestSessions:
         assert theirs.renew(leader).holder == leader.id
         assert postgresql.renew(other).holder == leader.id
         theirs.ends(leader)
-        assert postgresql.renew(other) == Renewal(False, other.id, 2)
+        renewal = postgresql.renew(other)
+        assert (renewal.made, renewal.holder, renewal.number) == (False, other.id, 2)
+
+    def test_who_renews_is_told_since_when_somebody_whose_session_ended_is_unseen(self, postgresql, session):
+        dead, longer, me = a_present(), a_present(), a_present()
+        assert postgresql.renew(me).unseen is None
+        for one, seconds in ((dead, 60.0), (longer, HOUR)):
+            theirs = session()
+            theirs.renew(one)
+            theirs.ends(one)
+            postgresql.not_seen_for(one.id, seconds)
+            assert postgresql.renew(me).unseen == pytest.approx(seconds, abs=30.0)
+        session().renew(longer)  # it lives
+        assert postgresql.renew(me).unseen == pytest.approx(60.0, abs=30.0)
 
     def test_a_newcomer_leaves_that_to_who_has_been_there_for_a_while(self, postgresql, session):
         leader, newcomer, theirs = a_present(), a_present(), session()

@@ -173,3 +173,17 @@ class TestByItself:
     def test_rests_a_heartbeat_or_until_the_lease_may_be_free(self, leadership, now, rest):
         leadership.told(Renewal(False, self.other, 7), 9.9, 10.0)
         assert leadership.rest(now, BEAT) == pytest.approx(rest)
+
+    @pytest.mark.parametrize(
+        ("unseen", "rest"),
+        [(0.0, BEAT), (0.75 * BEAT, 0.55 * BEAT), (1.3 * BEAT, 0.125 * BEAT), (9 * BEAT, 0.125 * BEAT)],
+    )
+    def test_asks_sooner_where_the_leader_may_be_late_with_somebody_dead(self, leadership, unseen, rest):
+        leadership.told(Renewal(False, self.other, 7, unseen=unseen), 10.0, 10.0)
+        assert leadership.rest(10.0, BEAT) == pytest.approx(rest)
+        leadership.told(Renewal(False, self.other, 8), 12.0, 12.0)
+        assert leadership.rest(12.0, BEAT) == BEAT
+
+    def test_but_not_where_it_leads_itself(self, leadership):
+        leadership.told(Renewal(False, self.me, 7, unseen=9 * BEAT), 10.0, 10.0)
+        assert leadership.rest(10.0, BEAT) == BEAT

@@ -29,6 +29,12 @@ WITH advisory AS MATERIALIZED (
     SELECT max(extract(epoch FROM clock_timestamp() - session.backend_start))::float8 AS seconds
     FROM celeriac_worker w JOIN advisory ON key = w.lock JOIN pg_stat_activity session ON session.pid = advisory.pid
     WHERE w.locked AND NOT EXISTS (SELECT FROM celeriac_worker me WHERE me.id = %(id)s)
+), ended AS MATERIALIZED (
+    -- Others whose session is gone while the server stayed up: dead, if no renewal comes.
+    SELECT w.id, extract(epoch FROM clock_timestamp() - w.seen_at)::float8 AS unseen
+    FROM celeriac_worker w
+    WHERE w.locked AND w.server = pg_postmaster_start_time() AND w.id <> %(id)s
+      AND NOT EXISTS (SELECT FROM advisory WHERE key = w.lock)
 ), lead AS MATERIALIZED (
     SELECT l.holder, l.number,
         l.holder = %(id)s
@@ -36,11 +42,8 @@ WITH advisory AS MATERIALIZED (
         -- A leader that has left need not be waited for; nor one whose session ended, but by who knows that this was no
         -- outage: who does not may not yet judge others, and would keep the one who may from leading.
         OR NOT EXISTS (SELECT FROM celeriac_worker w WHERE w.id = l.holder)
-        OR ((%(settled)s OR (SELECT COALESCE(seconds > %(settles)s, false) FROM held)) AND EXISTS (
-            SELECT FROM celeriac_worker w
-            WHERE w.id = l.holder AND w.locked AND w.server = pg_postmaster_start_time()
-              AND NOT EXISTS (SELECT FROM advisory WHERE key = w.lock)
-        )) AS open
+        OR ((%(settled)s OR (SELECT COALESCE(seconds > %(settles)s, false) FROM held))
+            AND EXISTS (SELECT FROM ended WHERE ended.id = l.holder)) AS open
     FROM celeriac_lease l
     WHERE l.name = 'upkeep'
 ), bid AS (
@@ -56,5 +59,6 @@ SELECT
     COALESCE(bid.holder, CASE WHEN NOT lead.open THEN lead.holder END),  -- who bid and lost knows that somebody else won
     COALESCE(bid.number, lead.number, 0),
     EXISTS (SELECT FROM celeriac_job WHERE worker = %(id)s AND state = 'running' AND cancel <> ''),
-    COALESCE(held.seconds, 0)
+    COALESCE(held.seconds, 0),
+    (SELECT max(unseen) FROM ended)
 FROM present CROSS JOIN held LEFT JOIN bid ON true LEFT JOIN lead ON true
