@@ -41,7 +41,8 @@ def drain_under_fire(stage: Stage, what: str, kill: Callable[[Worker], None], *,
         # way back, not the length of the queue.
         slow = stage.ask([Call("work", (3.0,), URGENT if stage.is_ours else {})])
         stage.measured.update(slow)
-        stage.pause(EVERY_SECONDS / 2)
+        # At any moment between two heartbeats: who leads, and who has just renewed, makes the difference.
+        stage.pause(stage.dice.uniform(0.3, EVERY_SECONDS))
         wait_until(lambda: len(stage.crew.ready) >= 2, 40)  # never the last
         victim = stage.crew.running(stage.runs(), slow) or stage.crew.ready[0]
         if stage.is_ours:
