@@ -174,8 +174,8 @@ class Present(NamedTuple):
 class Renewal(NamedTuple):
     """What a renewal found: whether the row had to be made, who leads, and whether a job of ours is to be cancelled.
 
-    In seconds: *held* is, where the row was made, the longest time for which another worker's session has held; *unseen*
-    the longest time without a renewal of another worker whose session has ended, None where none has.
+    In seconds: where the row was made, *held* is the longest time for which another worker's session has held; *unseen*
+    is the longest without a renewal of another worker whose session has ended, None where none has.
     """
 
     made: bool
