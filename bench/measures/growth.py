@@ -142,7 +142,7 @@ def claiming() -> float:
     from celeriac.worker.pace import Pace
 
     connection.ensure_connection()
-    prepared.pin(connection)  # as the claimer's
+    prepared.pin(connection, "claim")  # as the claimer's
     taken = []
     for _ in range(WARM + CLAIMS):
         with transaction.atomic():

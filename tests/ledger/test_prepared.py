@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
@@ -35,7 +36,7 @@ def plans() -> list[tuple[str, int]]:
 
 
 def test_claims_are_on_a_connection_of_our_own(ledger):
-    prepared.pin(connection)
+    prepared.pin(connection, "claim")
     for _ in range(3):
         ledger.given()
         ledger.finish(*map(ending, ledger.claim()))
@@ -51,7 +52,7 @@ def test_elsewhere_the_planner_looks_each_time(ledger):
 
 def test_the_plan_of_a_claim_is_right_from_the_start(ledger):
     """It is made while the table is empty, and outlives that."""
-    prepared.pin(connection)
+    prepared.pin(connection, "claim")
     sql = statement("claim").replace("%(limit)s", "$3").replace("%(worker)s", "$1").replace("%(queue)s", "$2")
     with connection.cursor() as cursor:
         cursor.execute(f"PREPARE claiming (uuid, text, int) AS {sql}")
@@ -60,6 +61,44 @@ def test_the_plan_of_a_claim_is_right_from_the_start(ledger):
     assert "Index Scan using celeriac_job_claim" in plan
     assert "Index Scan using celeriac_job_pkey" in plan
     assert not {"Sort", "Seq Scan on celeriac_job"} & set(re.findall(r"Sort|Seq Scan on \w+", plan)), plan
+
+
+def test_ends_are_on_another(ledger):
+    for _ in range(3):
+        ledger.given()
+        [job] = ledger.claim()
+        prepared.pin(connection, "finish")
+        assert ledger.finish(ending(job)).count == 1
+    assert plans() == [("finish", 3)]
+
+
+@pytest.mark.parametrize("count", [1, 700])
+def test_the_plan_of_ends_is_right_from_the_start(ledger, count):
+    """However many: by the keys of what ends, what waits for it, and what failed."""
+    prepared.pin(connection, "finish")
+    values = arrays([ending(job) for job in ledger.running_many(count)]) | stories([])
+    names = re.findall(r"%\((\w+)\)s", sql := statement("finish"))
+    for name in names:
+        sql = sql.replace(f"%({name})s", f"${names.index(name) + 1}")
+    with connection.cursor() as cursor:
+        cursor.execute(f"PREPARE ending AS {sql}")
+        cursor.execute(f"EXPLAIN EXECUTE ending ({', '.join(['%s'] * len(names))})", [values[name] for name in names])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    scans = set(re.findall(r"Scan using (\w+)|(Seq|Bitmap \w+) Scan on (\w+)", plan))
+    assert {index for index, _, _ in scans} == {"celeriac_job_pkey", "celeriac_edge_once"}, plan
+    assert "Hash Join" not in plan
+    assert plan.count("Index Cond") == plan.count("Scan using"), plan
+
+
+@pytest.mark.parametrize("aware", [True, False])
+def test_a_claims_moments_are_as_django_would_make_them(ledger, settings, aware):
+    connection.close()  # how it reads them is decided when it connects
+    settings.USE_TZ = aware
+    prepared.pin(connection, "claim")
+    ledger.given()
+    [job] = ledger.claim()
+    assert (job.run_at.tzinfo is not None) == aware
+    assert abs(job.run_at - ledger.jobs.get().run_at) < timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize("verb", ["finish", "release", "reschedule"])

@@ -2,20 +2,38 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from celeriac.ledger.rows import Failure, NewJob
+from celeriac.ledger.states import State
 
 __all__ = ["alike", "arrays", "batches", "stories"]
 
 #: Rows in one statement: enough to make the round trip small, few enough to keep its locks short.
 BATCH = 1000
 
+#: Texts that most rows have, in one column or another.
+PLAIN = frozenset({"", *State})
+
 _TOLD = ("id", "claim_no", "kind", "exception", "message", "traceback", "ran", "ago")
 
 
-def arrays(rows: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return {field: [value of each row]} for rows of one NamedTuple class."""
-    return dict(zip(rows[0]._fields, map(list, zip(*rows, strict=True)), strict=True))
+def arrays(rows: Sequence[Any]) -> dict[str, list[Any] | str]:
+    """Return {field: array of each row's value} for rows of one NamedTuple class."""
+    return dict(zip(rows[0]._fields, map(_array, zip(*rows, strict=True)), strict=True))
+
+
+def _array(values: tuple[Any, ...]) -> list[Any] | str:
+    """Return *values* as PostgreSQL writes an array where none needs quoting; else the driver looks at each of them."""
+    kinds = set(map(type, values))
+    if kinds == {UUID}:
+        return "{" + ",".join([value.hex for value in values]) + "}"
+    if kinds <= {int, float}:
+        return "{" + ",".join(map(repr, values)) + "}"
+    first = values[0]
+    if values.count(first) == len(values) and (first is None or first in PLAIN):
+        return "{" + ",".join(["NULL" if first is None else f'"{first}"'] * len(values)) + "}"
+    return list(values)
 
 
 def alike(jobs: Sequence[NewJob]) -> dict[str, Any] | None:

@@ -125,14 +125,13 @@ def _names_missing_table(error: DatabaseError) -> bool:
     return "celeriac_" in text and ("does not exist" in text or "no such table" in text or "doesn't exist" in text)
 
 
-#: What is prepared on a connection of our own. The rest is planned each time, for tables as they are by then.
-PREPARED = frozenset({"claim"})
-
-
 def execute(name: str, params: dict[str, Any], using: str | None = None) -> list[tuple[Any, ...]]:
-    """Run the PostgreSQL statement *name* and return its rows."""
+    """Run the PostgreSQL statement *name* and return its rows.
+
+    Planned for the tables as they are, or once where the connection was pinned to that statement.
+    """
     connection = connection_of(using)
-    once = name in PREPARED and prepared.is_pinned(connection)
+    once = prepared.is_pinned(connection, name)
     with connection.wrap_database_errors, prepared.cursor(connection) if once else connection.cursor() as cursor:
         cursor.execute(statement(name), params)
         return cursor.fetchall() if cursor.description else []

@@ -92,7 +92,7 @@ class Claimer(threading.Thread):
         connection = connection_of()
         if can_notify() and not self._listening:
             self.listener.listen(connection, bell.READY)
-            prepared.pin(connection)
+            prepared.pin(connection, "claim")
             self._listening = True
             self._looked = 0.0  # rings before we listened went unheard
             self._cancels = True

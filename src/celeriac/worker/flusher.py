@@ -12,12 +12,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import connections
 
 from celeriac.conf import settings
-from celeriac.ledger import bell
+from celeriac.ledger import bell, prepared
+from celeriac.ledger.database import can_notify, connection_of
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, Return
 from celeriac.ledger.verbs import finish, release, reschedule
 from celeriac.loops import insist, is_outage, leave_signals_to_main
@@ -177,10 +179,16 @@ class Flusher(threading.Thread):
 def _insist(write: Callable[[], None]) -> None:
     """Write, waiting out any outage: an end that is not written would be a job run twice."""
     try:
-        insist("celeriac flusher", write)
+        insist("celeriac flusher", partial(_on_pinned, write))
     except Exception:
         connections.close_all()
         logger.exception("celeriac flusher: the ledger refused even to bury a job; it stays claimed")
+
+
+def _on_pinned(write: Callable[[], None]) -> None:
+    if can_notify():
+        prepared.pin(connection_of(), "finish")
+    write()
 
 
 def _finish(endings: Sequence[Ending], stories: Sequence[Failure]) -> None:

@@ -13,7 +13,8 @@ WITH finished AS (
         %(loss)s::int[], %(result)s::text[], %(error)s::text[], %(children)s::text[], %(ran)s::float8[],
         %(ago)s::float8[], %(exception)s::text[], %(fingerprint)s::text[]
     ) AS v (id, claim_no, state, reason, charge, loss, result, error, children, ran, ago, exception, fingerprint)
-    -- The CASE hides 'running' from the planner, which would read the index of all that run, of every worker.
+    -- The CASE hides 'running' from the planner, which would read the index of all that run, of every worker; and so it
+    -- is with 'waiting' below.
     WHERE j.id = v.id AND j.claim_no = v.claim_no AND j.state = CASE WHEN v.id IS NOT NULL THEN 'running' END
     RETURNING j.id, j.lane
 ), told AS (
@@ -44,7 +45,8 @@ WITH finished AS (
     SET waits_for = c.waits_for - n.parents,
         state = CASE WHEN c.waits_for > n.parents OR c.reason <> '' THEN 'waiting' ELSE 'ready' END
     FROM counted n JOIN locked l ON l.id = n.child_id
-    WHERE c.id = n.child_id AND c.state = 'waiting' AND c.waits_for >= n.parents
+    WHERE c.id = n.child_id AND c.waits_for >= n.parents
+      AND c.state = CASE WHEN n.child_id IS NOT NULL THEN 'waiting' END
     RETURNING c.queue, c.state
 )
 SELECT
