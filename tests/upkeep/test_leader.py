@@ -176,7 +176,13 @@ class TestByItself:
 
     @pytest.mark.parametrize(
         ("unseen", "rest"),
-        [(0.0, BEAT), (0.75 * BEAT, 0.55 * BEAT), (1.3 * BEAT, 0.125 * BEAT), (9 * BEAT, 0.125 * BEAT)],
+        [
+            (0.0, BEAT),
+            (0.75 * BEAT, 0.55 * BEAT),
+            (1.3 * BEAT, 0.125 * BEAT),
+            (5.9 * BEAT, 0.125 * BEAT),
+            (6.0 * BEAT, BEAT),
+        ],
     )
     def test_asks_sooner_where_the_leader_may_be_late_with_somebody_dead(self, leadership, unseen, rest):
         leadership.told(Renewal(False, self.other, 7, unseen=unseen), 10.0, 10.0)

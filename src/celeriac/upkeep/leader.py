@@ -11,7 +11,7 @@ import math
 from uuid import UUID
 
 from celeriac.ledger.rows import Renewal
-from celeriac.upkeep.census import ENDED, MISSED
+from celeriac.upkeep.census import ENDED, LEASE, MISSED
 
 __all__ = ["Leadership"]
 
@@ -41,7 +41,8 @@ class Leadership:
             self._number, self._since = renewal.number, now
         self._until = asked + self.tenure if renewal.holder == self.me else 0.0
         self._overdue = math.inf
-        if renewal.unseen is not None and renewal.holder != self.me:
+        # After a lease the leader is not late: it cannot, and to ask it four times a heartbeat helps nobody.
+        if renewal.unseen is not None and renewal.unseen < LEASE * self.heartbeat and renewal.holder != self.me:
             due = (MISSED + LATE) * self.heartbeat - renewal.unseen
             self._overdue = now + max(due, ENDED * self.heartbeat)
 
