@@ -39,7 +39,7 @@ class Rules:
     exclusive: Template | None = None
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in ("idempotency_key", "debounce", "throttle", "exclusive"))
+        return bool(self.idempotency_key or self.debounce or self.throttle or self.exclusive)
 
 
 @dataclass(frozen=True, slots=True)

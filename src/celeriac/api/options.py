@@ -94,7 +94,7 @@ def _routed(
     router = app.amqp.router
     destination = {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None}
     if not destination and not router.routes:
-        return str(app.conf.task_default_queue), options
+        return getattr(task, "default_queue", None) or str(app.conf.task_default_queue), options
     routed = router.route(destination, options.get("route_name") or name, args, kwargs, task)
     queue = routed.pop("queue", None)
     queue_name = getattr(queue, "name", queue) or options.get("routing_key") or app.conf.task_default_queue

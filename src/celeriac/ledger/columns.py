@@ -28,11 +28,11 @@ def _array(values: tuple[Any, ...]) -> list[Any] | str:
     kinds = set(map(type, values))
     if kinds == {UUID}:
         return "{" + ",".join([value.hex for value in values]) + "}"
-    if kinds <= {int, float}:
-        return "{" + ",".join(map(repr, values)) + "}"
+    if kinds <= {int, float, type(None)}:
+        return "{" + ",".join(["NULL" if value is None else repr(value) for value in values]) + "}"
     first = values[0]
-    if values.count(first) == len(values) and (first is None or first in PLAIN):
-        return "{" + ",".join(["NULL" if first is None else f'"{first}"'] * len(values)) + "}"
+    if first in PLAIN and values.count(first) == len(values):
+        return "{" + ",".join([f'"{first}"'] * len(values)) + "}"
     return list(values)
 
 
