@@ -244,7 +244,7 @@ class TestSessions:
         assert postgresql.renew(other).holder == leader.id
         theirs.ends(leader)
         renewal = postgresql.renew(other)
-        assert (renewal.made, renewal.holder, renewal.number) == (False, other.id, 2)
+        assert renewal == Renewal(False, other.id, 2, unseen=renewal.unseen)
 
     def test_who_renews_is_told_since_when_somebody_whose_session_ended_is_unseen(self, postgresql, session):
         dead, longer, me = a_present(), a_present(), a_present()
