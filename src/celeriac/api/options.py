@@ -94,11 +94,16 @@ def _routed(
     router = app.amqp.router
     destination = {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None}
     if not destination and not router.routes:
-        return getattr(task, "default_queue", None) or str(app.conf.task_default_queue), options
+        return _default_queue(app, task), options
     routed = router.route(destination, options.get("route_name") or name, args, kwargs, task)
     queue = routed.pop("queue", None)
-    queue_name = getattr(queue, "name", queue) or options.get("routing_key") or app.conf.task_default_queue
+    queue_name = getattr(queue, "name", queue) or options.get("routing_key") or _default_queue(app, task)
     return str(queue_name), {**{key: value for key, value in routed.items() if key not in _BROKER_ONLY}, **options}
+
+
+def _default_queue(app: Any, task: Any) -> str:
+    # A task has the project's from when it was bound; a call by the name of another project's has no task.
+    return str(getattr(task, "default_queue", None) or app.conf.task_default_queue)
 
 
 def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any], *, other_id: bool) -> dict[str, Any]:

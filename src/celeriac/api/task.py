@@ -65,7 +65,7 @@ class Task(DjangoTask):
     schedule: ClassVar[Any] = None
     key_rules: ClassVar[Rules] = NO_RULES
 
-    #: Read when the class is bound, as Celery reads its defaults: to ask the configuration costs a call a tenth.
+    #: Read when the class is bound, as Celery reads its defaults: to ask the configuration is a twentieth of a call.
     from_config = (*DjangoTask.from_config, ("default_queue", "task_default_queue"))
     default_queue: ClassVar[str | None] = None
 

@@ -41,7 +41,7 @@ class Leadership:
             self._number, self._since = renewal.number, now
         self._until = asked + self.tenure if renewal.holder == self.me else 0.0
         self._overdue = math.inf
-        # After a lease the leader is not late: it cannot, and to ask it four times a heartbeat helps nobody.
+        # After a lease the leader is not late: it cannot, and to ask eight times a heartbeat helps nobody.
         if renewal.unseen is not None and renewal.unseen < LEASE * self.heartbeat and renewal.holder != self.me:
             due = (MISSED + LATE) * self.heartbeat - renewal.unseen
             self._overdue = now + max(due, ENDED * self.heartbeat)
