@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 
 from celeriac.ledger.ids import new_id
 from celeriac.ledger.models import Edge
@@ -52,6 +52,31 @@ def test_an_id_already_there_is_left_alone(ledger, others):
     assert ledger.insert(job._replace(args='["second"]', queue="other", delay=HOUR), *more) == others
     assert ledger.values(job) == before
     ledger.balances(inserted=1 + others)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3000])
+@pytest.mark.parametrize("wanted", [{}, {"delay": HOUR}, {"headers": '{"c": 2}'}])
+def test_a_fresh_id_is_inserted_without_a_look_for_another(ledger, batch, wanted):
+    jobs = [a_job(fresh=True, args=f"[{number}]", **wanted) for number in range(batch)]
+    assert ledger.insert(*jobs) == batch
+    assert ledger.row(jobs[-1]).args == f"[{batch - 1}]"
+    ledger.balances(inserted=batch)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_fresh_id_that_is_there_after_all_is_an_error_and_no_silence(ledger, batch):
+    job = ledger.given(args='["first"]')
+    before = ledger.values(job)
+    with pytest.raises(IntegrityError), transaction.atomic(using=ledger.alias):
+        ledger.insert(*(a_job(fresh=True) for _ in range(batch - 1)), job._replace(args='["second"]', fresh=True))
+    assert ledger.values(job) == before
+    ledger.balances(inserted=1)
+
+
+def test_a_fresh_id_beside_one_that_is_there(ledger):
+    there = ledger.given()
+    assert ledger.insert(there, a_job(fresh=True)) == 1
+    ledger.balances(inserted=2)
 
 
 @pytest.mark.parametrize("state", ["waiting", "scheduled", "running", "succeeded", "dead", "cancelled"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import uuid
 from unittest import mock
@@ -10,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from celeriac.ledger.ids import job_id, key_digest, new_id
+from celeriac.ledger.ids import job_id, key_digest, new_id, new_uuids
 
 
 @given(st.uuids())
@@ -61,6 +62,16 @@ def test_new_ids_sort_by_time_also_within_a_millisecond(later):
 def test_new_ids_differ_at_the_same_moment():
     with mock.patch("celeriac.ledger.ids.time.time_ns", return_value=1):
         assert len({new_id() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("clock", [[1], [10**18, 5 * 10**17], [10**18, 10**18 + 1]], ids=["stands", "back", "slow"])
+def test_ids_made_together_ascend_whatever_the_clock_does(clock):
+    with mock.patch(
+        "celeriac.ledger.ids.time.time_ns", side_effect=itertools.chain(clock, itertools.repeat(clock[-1]))
+    ):
+        made = list(itertools.islice(new_uuids(), 2000))
+    assert made == sorted(set(made))
+    assert {(id_.version, id_.variant) for id_ in made} == {(7, uuid.RFC_4122)}
 
 
 def test_the_end_of_a_millisecond_does_not_spill_over():

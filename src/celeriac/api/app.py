@@ -1,6 +1,6 @@
 """`celeriac.Celery`: the one changed import."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import celery
@@ -91,7 +91,8 @@ class Celery(celery.Celery):
             # The mark keeps a Celeriac worker from adopting what was meant for the broker.
             options["headers"] = {**(options.get("headers") or {}), "celeriac": {"durable": False}}
             return super().send_task(name, args, kwargs, **options)
-        asked = self.ask(name, args, kwargs, task, options)
+        parent = self.current_worker_task
+        asked = self.ask(name, args, kwargs, task, options, parent)
         run = current_run(asked.task_id)
         if run is not None and not run.settled:
             run.again = asked.job
@@ -102,7 +103,8 @@ class Celery(celery.Celery):
 
             [task_id] = enqueue([asked])
             result = self.answer(task_id, asked.ignore_result, options.get("result_cls"))
-        self._add_to_parent(result, options)
+        if parent is not None and options.get("add_to_parent", True):
+            parent.add_trail(result)
         return result
 
     def enqueue_many(self, signatures: Iterable[Any]) -> Sequence[AsyncResult]:
@@ -122,24 +124,18 @@ class Celery(celery.Celery):
                 "nothing would ever run it. Set CELERY_BROKER_URL, or let the call be durable."
             )
 
-    def ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
-        """Return what a call comes to, with the options that the task declares and those of the job that calls."""
+    def ask(self, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any], parent: Any = None) -> Asked:
+        """Return what a call comes to, with the options that its task declares and those of *parent*, which calls."""
         if task is not None and options.get("task_type") is None:
             # Task.apply_async has merged the task's own options; a call by name has not.
             given = {key: value for key, value in options.items() if value is not None}
             options = {**task._get_exec_options(), **given}  # noqa: SLF001
-        parent = self.current_worker_task
         if parent is not None and self.conf.task_inherit_parent_priority and options.get("priority") is None:
             options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
-        return ask(self, name, args, kwargs, task, options)
+        return ask(self, name, args, kwargs, task, options, parent)
 
     def answer(self, task_id: str, ignored: bool | None, cls: Any = None) -> AsyncResult:  # noqa: FBT001
         """Return the result of a call that was asked; *ignored*: nobody is to wait for it."""
         result = (cls or self.AsyncResult)(task_id)
         result.ignored = ignored
         return result
-
-    def _add_to_parent(self, result: AsyncResult, options: Mapping[str, Any]) -> None:
-        parent = self.current_worker_task if options.get("add_to_parent", True) else None
-        if parent is not None:
-            parent.add_trail(result)

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -53,17 +52,25 @@ Answers = dict[int, Keyed]
 
 
 def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
-    keyed = [index for index, asked in enumerate(calls) if asked.terms is not None]
-    with writing() if keyed else nullcontext():
-        insert([asked.job for asked in calls if asked.terms is None])
-        answers = {index: put(calls[index]) for index in keyed}
-    rings: set[str] = set()
+    made, keyed = [], []
     for index, asked in enumerate(calls):
-        if _is_there(answers, index):
-            job = asked.job
-            rings.add(job.queue)
-            if job.delay > 0 or job.run_at is not None or job.lane:
-                rings.add(bell.SCHEDULED)
+        if asked.terms is None:
+            made.append(asked.job)
+        else:
+            keyed.append(index)
+    answers: Answers = {}
+    if keyed:
+        with writing():
+            insert(made)
+            answers = {index: put(calls[index]) for index in keyed}
+        made += [calls[index].job for index in keyed if _is_there(answers, index)]
+    else:
+        insert(made)
+    rings = set()
+    for job in made:
+        rings.add(job.queue)
+        if job.delay > 0 or job.run_at is not None or job.lane:
+            rings.add(bell.SCHEDULED)
     bell.ring_on_commit(rings)
     return answers
 

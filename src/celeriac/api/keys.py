@@ -54,17 +54,17 @@ class Terms:
         return replace(self, conflict="existing") if self.conflict == "raise" else self
 
 
-NAMES = tuple(field.name for field in fields(Rules))
+NAMES = frozenset(field.name for field in fields(Rules))
 
 NO_RULES = Rules()
 
 
 def rules_for(task: Any, options: dict[str, Any]) -> Rules:
     """Take what one call says of keys out of its *options*; return it over what its *task* says."""
-    said = {name: options.pop(name) for name in NAMES if name in options}
     declared: Rules = getattr(task, "key_rules", NO_RULES)
-    if not said:
+    if NAMES.isdisjoint(options):
         return declared
+    said = {name: options.pop(name) for name in NAMES & options.keys()}
     rules = replace(declared, **said)
     _require(rules, getattr(task, "name", "the call"), None)
     return rules

@@ -26,7 +26,7 @@ def enqueue_many(app: Any, signatures: Iterable[Any]) -> Sequence[AsyncResult]:
     calls: list[Asked] = []
     others: dict[int, AsyncResult] = {}
     for index, signature in enumerate(signatures):
-        if not isinstance(signature, Mapping) or signature.get("subtask_type"):
+        if not isinstance(signature, dict) or signature.get("subtask_type"):
             raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
         asked = asking.ask(signature)
         if asked is None:
@@ -100,6 +100,7 @@ class _Asking:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._parent = app.current_worker_task
         self._eager = app.conf.task_always_eager
         self._ids = new_uuids()
         self._examples: dict[str, _Example] = {}
@@ -116,7 +117,7 @@ class _Asking:
         check = task.__header__ if task is not None and task.typing else None
         if check is not None:
             check(*signature["args"], **signature["kwargs"])
-        asked: Asked = self._app.ask(name, signature["args"], signature["kwargs"], task, options)
+        asked: Asked = self._app.ask(name, signature["args"], signature["kwargs"], task, options, self._parent)
         if plain and not self._varies(asked):
             self._examples[name] = _Example(asked, check, getattr(task, "run", None))
         return asked

@@ -29,6 +29,9 @@ _IN_COLUMNS = frozenset({"queue", "exchange", "routing_key", "priority", "countd
 _NO_HEADERS = _BROKER_ONLY | _IN_COLUMNS | {"task_id", "ignore_result"}
 
 
+_DESTINATION = frozenset({"queue", "exchange", "routing_key"})
+
+
 class Asked(NamedTuple):
     """A call, ready to insert: its task id as the caller knows it, its row, and what signals are told."""
 
@@ -47,8 +50,8 @@ def is_durable(task: Any, options: dict[str, Any]) -> bool:
     return bool(getattr(task, "durable", True) if durable is None else durable)
 
 
-def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any]) -> Asked:
-    """Return the row that *options*, as `Task.apply_async` takes them, ask for.
+def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[str, Any], parent: Any = None) -> Asked:
+    """Return the row that *options*, as `Task.apply_async` takes them, ask for; *parent* is the task that calls.
 
     Raises:
         celeriac.errors.ConfigurationError: when what the call says of keys makes no sense.
@@ -61,7 +64,7 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
     named = options.get("task_id")
     id_ = job_id(named) if named else new_uuid()
     task_id = str(named or id_)
-    headers = _headers(app, task, task_id, options, other_id=named is not None and str(id_) != task_id)
+    headers = _headers(parent, task, task_id, options, other_id=named is not None and str(id_) != task_id)
     run = getattr(task, "run", None)
     packed_args, packed_kwargs = payload.encode_call(name, args or (), kwargs or {}, run)
     delay, run_at = _when(app, options.get("countdown"), options.get("eta"))
@@ -79,6 +82,7 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
         run_at=run_at,
         expires_in=expires_in,
         expires_at=expires_at,
+        fresh=not named,
     )
     terms = None
     if rules and not options.get("retries"):  # a retry is of a job that has its keys
@@ -92,9 +96,9 @@ def _routed(
 ) -> tuple[str, dict[str, Any]]:
     """Return the queue, and *options* over what CELERY_TASK_ROUTES adds to them."""
     router = app.amqp.router
-    destination = {key: options[key] for key in ("queue", "exchange", "routing_key") if options.get(key) is not None}
-    if not destination and not router.routes:
+    if not router.routes and _DESTINATION.isdisjoint(options):
         return _default_queue(app, task), options
+    destination = {key: options[key] for key in _DESTINATION if key in options}
     routed = router.route(destination, options.get("route_name") or name, args, kwargs, task)
     queue = routed.pop("queue", None)
     queue_name = getattr(queue, "name", queue) or options.get("routing_key") or _default_queue(app, task)
@@ -106,13 +110,14 @@ def _default_queue(app: Any, task: Any) -> str:
     return str(getattr(task, "default_queue", None) or app.conf.task_default_queue)
 
 
-def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any], *, other_id: bool) -> dict[str, Any]:
+def _headers(parent: Any, task: Any, task_id: str, options: Mapping[str, Any], *, other_id: bool) -> dict[str, Any]:
     """Return what Celery's message headers would tell the worker, without what is empty or in a column.
 
     *other_id*: the row's is not the task's.
     """
-    parent = app.current_worker_task
-    ignore_result = _unless(options.get("ignore_result"), getattr(task, "ignore_result", None))
+    ignore_result = options.get("ignore_result")
+    if ignore_result == getattr(task, "ignore_result", None):
+        ignore_result = None
     if parent is None and not other_id and ignore_result is None and options.keys() <= _NO_HEADERS:
         return {}
     root_id, parent_id = options.get("root_id"), options.get("parent_id")
@@ -144,10 +149,6 @@ def _headers(app: Any, task: Any, task_id: str, options: Mapping[str, Any], *, o
         "headers": options.get("headers"),
     }
     return {key: value for key, value in headers.items() if value is not None and value not in ("", [], {})}
-
-
-def _unless(value: Any, default: Any) -> Any:
-    return None if value == default else value
 
 
 def _frozen(signatures: Any) -> list[Any] | None:

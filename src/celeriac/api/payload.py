@@ -56,6 +56,9 @@ def _pack(value: Any) -> Any:
 
 
 def _pack_items(values: Iterable[Any]) -> list[Any]:
+    values = list(values)
+    if _ATOMS.issuperset(map(type, values)):  # as most arguments are
+        return values
     packed = []
     for index, value in enumerate(values):
         try:
@@ -205,7 +208,7 @@ def encode_call(name: str, args: Any, kwargs: Any, run: Callable[..., Any] | Non
         ) from None
     except (RecursionError, ValueError) as error:
         raise NotSerializable(f"The arguments of task {name} cannot be kept: {_unwritable(error)}") from None
-    size = _size(packed_args) + _size(packed_kwargs)
+    size = _size(packed_args + packed_kwargs)
     limit = settings().MAX_PAYLOAD_BYTES
     if size > limit:
         raise PayloadTooLarge(

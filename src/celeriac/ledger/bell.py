@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Iterable
 from functools import partial
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac import faults
 from celeriac.ledger import doorbell
-from celeriac.ledger.database import alias_of, can_notify, poll_seconds
+from celeriac.ledger.database import alias_of, can_notify, connection_of, has_psycopg, poll_seconds
 from celeriac.ledger.listener import READY, Listener
 from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 
@@ -66,8 +66,8 @@ class _Ringer(threading.Thread):
         self.waiters = 0
         self.generation = 0  # of "something ended"
         self.ended = threading.Condition()
-        self.idle = threading.Event()
         self.closing = False
+        self.over = False
         self.at_once = False
         self._backoff = Backoff("celeriac bell")
         self._last = time.monotonic()
@@ -75,7 +75,6 @@ class _Ringer(threading.Thread):
         self._gathering = False
 
     def ring(self, channel: str, payload: str, *, at_once: bool = True) -> None:
-        self.idle.clear()
         self.at_once = self.at_once or at_once
         self.pending.append((channel, payload))
         if not self._gathering:  # else it looks again by itself, and later than we appended
@@ -83,9 +82,15 @@ class _Ringer(threading.Thread):
 
     def run(self) -> None:
         leave_signals_to_main()
+        try:
+            self._serve(connections[self.alias])
+        finally:
+            self.over = True
+            self.listener.close()
+
+    def _serve(self, connection: BaseDatabaseWrapper) -> None:
         listening = False
-        connection = connections[self.alias]
-        while not self.closing:
+        while self.pending or not self.closing:
             try:
                 listening = self._round(connection, listening)
                 self._backoff.recovered()
@@ -94,10 +99,10 @@ class _Ringer(threading.Thread):
                 listening = False
                 if not is_outage(error) and not isinstance(error, OSError):
                     raise
-                self.idle.set()
+                if self.closing:
+                    break
                 self.listener.wait(self._backoff.failed(error))
         connection.close()
-        self.listener.close()
 
     def _round(self, connection: BaseDatabaseWrapper, listening: bool) -> bool:  # noqa: FBT001
         if self.waiters and not listening:
@@ -113,7 +118,6 @@ class _Ringer(threading.Thread):
         if self.pending:
             self._send(connection)
             return listening  # whoever came to wait meanwhile has woken us for nothing
-        self.idle.set()
         heard = self._hear(IDLE_SECONDS, connection if listening else None)
         if heard or self.pending or self.waiters:
             self._last = time.monotonic()
@@ -155,9 +159,9 @@ _starting = threading.Lock()
 def _get_ringer(using: str | None) -> _Ringer:
     global _ringer
     ringer = _ringer
-    if ringer is None or ringer.pid != os.getpid() or not ringer.is_alive():
+    if ringer is None or ringer.over or ringer.pid != os.getpid():
         with _starting:
-            if _ringer is None or _ringer.pid != os.getpid() or not _ringer.is_alive():
+            if _ringer is None or _ringer.over or _ringer.pid != os.getpid():
                 _ringer = _Ringer(alias_of(using))
                 _ringer.start()
             ringer = _ringer
@@ -169,8 +173,7 @@ def close() -> None:
     doorbell.close()
     ringer = _ringer
     if ringer is not None and ringer.pid == os.getpid() and ringer.is_alive():
-        ringer.idle.wait(0.5)
-        ringer.closing = True
+        ringer.closing = True  # once it has sent what was rung
         ringer.listener.wake()
         ringer.join(5.0)
 
@@ -190,20 +193,23 @@ atexit.register(close)
 
 def ring_ready(queues: Iterable[str], *, using: str | None = None) -> None:
     """Tell workers that *queues* have ready jobs. Call it after the commit; it does not wait for anything."""
+    _ring_ready(connection_of(using), queues)
+
+
+def _ring_ready(connection: BaseDatabaseWrapper, queues: Iterable[str]) -> None:
     faults.point("bell.before_ring")
-    heard = {queue: doorbell.ring(queue, using=using) for queue in queues}
-    if heard and can_notify(using):
-        ringer = _get_ringer(using)
-        for queue, near in heard.items():
-            ringer.ring(READY, queue, at_once=not near)
+    for queue in queues:
+        near = doorbell.ring(queue, connection)
+        if has_psycopg(connection):
+            _get_ringer(connection.alias).ring(READY, queue, at_once=not near)
 
 
 def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: str | None = None) -> None:
     """Ring once the transaction open on the ledger's connection, if any, has committed; *done*: jobs ended in it."""
-    alias = alias_of(using)
-    transaction.on_commit(partial(ring_ready, tuple(queues), using=using), using=alias, robust=True)
+    connection = connection_of(using)
+    connection.on_commit(partial(_ring_ready, connection, tuple(queues)), robust=True)
     if done:
-        transaction.on_commit(partial(ring_done, using=using), using=alias, robust=True)
+        connection.on_commit(partial(ring_done, using=using), robust=True)
 
 
 def ring_done(*, using: str | None = None) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "execute",
     "expect_forks",
     "explained",
+    "has_psycopg",
     "insert_cursor",
     "is_postgresql",
     "keeps_sessions",
@@ -71,7 +72,13 @@ def is_postgresql(using: str | None = None) -> bool:
 
 def can_notify(using: str | None = None) -> bool:
     """Whether the ledger's database can ring a bell (LISTEN/NOTIFY)."""
-    return _psycopg3(connection_of(using))
+    return has_psycopg(connection_of(using))
+
+
+def has_psycopg(connection: BaseDatabaseWrapper) -> bool:
+    """Whether it is psycopg 3 that talks to this database, which can notify and prepare."""
+    driver: Any = getattr(connection, "Database", None)
+    return connection.vendor == "postgresql" and driver.__name__ == "psycopg"
 
 
 def keeps_sessions(using: str | None = None) -> bool:
@@ -109,15 +116,18 @@ def _not_migrated(connection: BaseDatabaseWrapper) -> NotMigrated:
     )
 
 
-@contextmanager
-def explained(using: str | None = None) -> Iterator[None]:
+class explained:  # noqa: N801 - a context manager; made by contextlib it would cost a call of a task three more
     """Turn "no such table" into `NotMigrated`; every other error passes as it is."""
-    try:
-        yield
-    except DatabaseError as error:
-        if _names_missing_table(error):
-            raise _not_migrated(connection_of(using)) from error
-        raise
+
+    def __init__(self, using: str | None = None) -> None:
+        self._using = using
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, DatabaseError) and _names_missing_table(error):
+            raise _not_migrated(connection_of(self._using)) from error
 
 
 def _names_missing_table(error: DatabaseError) -> bool:
@@ -137,15 +147,9 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
         return cursor.fetchall() if cursor.description else []
 
 
-def insert_cursor(using: str | None = None) -> AbstractContextManager[Any]:
-    """Return the cursor for a caller's INSERT on PostgreSQL, on the caller's own connection."""
-    connection = connection_of(using)
-    return prepared.watched_cursor(connection) if _psycopg3(connection) else connection.cursor()
-
-
-def _psycopg3(connection: BaseDatabaseWrapper) -> bool:
-    driver: Any = getattr(connection, "Database", None)
-    return connection.vendor == "postgresql" and driver.__name__ == "psycopg"
+def insert_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+    """Return the cursor for a caller's INSERT on PostgreSQL, on the caller's own *connection*."""
+    return prepared.watched_cursor(connection) if has_psycopg(connection) else connection.cursor()
 
 
 def clock(using: str | None = None) -> datetime:

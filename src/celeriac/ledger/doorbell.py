@@ -14,6 +14,8 @@ import sys
 import time
 from functools import cache
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from celeriac.ledger.database import connection_of
 
 __all__ = ["Ear", "close", "ring"]
@@ -31,11 +33,10 @@ def _doors(vendor: str, host: str, port: str, name: str) -> tuple[str, ...]:
     return tuple(f"\0celeriac-{ledger}-{number}" for number in range(DOORS))
 
 
-def doors(using: str | None = None) -> tuple[str, ...]:
+def doors(connection: BaseDatabaseWrapper) -> tuple[str, ...]:
     """Return the addresses of this ledger's workers on this host; none where the platform has no such sockets."""
     if sys.platform != "linux":
         return ()
-    connection = connection_of(using)
     settings = connection.settings_dict
     return _doors(connection.vendor, str(settings["HOST"]), str(settings["PORT"]), str(settings["NAME"]))
 
@@ -51,9 +52,12 @@ def _ringer() -> socket.socket:
 _homes: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {}
 
 
-def ring(payload: str, *, using: str | None = None) -> bool:
-    """Ring at the doors; return whether somebody is home. One who has not yet looked at earlier rings counts."""
-    every = doors(using)
+def ring(payload: str, connection: BaseDatabaseWrapper) -> bool:
+    """Ring at the doors of the ledger that *connection* leads to; return whether somebody is home.
+
+    One who has not yet looked at earlier rings counts.
+    """
+    every = doors(connection)
     known, tried = _homes.get(every, ((), -PASS_SECONDS))
     now = time.monotonic()
     if now - tried >= PASS_SECONDS:
@@ -91,7 +95,7 @@ class Ear:
 
     def __init__(self, using: str | None = None) -> None:
         self.socket: socket.socket | None = None
-        for door in doors(using):
+        for door in doors(connection_of(using)):
             candidate = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             candidate.setblocking(False)
             try:

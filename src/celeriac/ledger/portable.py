@@ -55,18 +55,20 @@ def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:
     now = clock(using)
     asked = {job.id: job for job in reversed(jobs)}  # the first counts where an id is there twice
     rows = [row_of(job, now) for job in reversed(asked.values())]
+    doubted = [job.id for job in jobs if not job.fresh]
     with writing(using) as alias:
         try:
-            return _insert(rows, alias)
+            return _insert(rows, doubted, alias)
         except IntegrityError:
             # Somebody took an id since we looked, or the row is refused: then it is again. INSERT IGNORE would be
             # silent about both.
-            return _insert(rows, alias)
+            return _insert(rows, doubted, alias)
 
 
-def _insert(rows: Sequence[Job], alias: str) -> int:
+def _insert(rows: Sequence[Job], doubted: Sequence[UUID], alias: str) -> int:
+    """Insert *rows*, but those of the *doubted* ids that are there, and return how many that made or revived."""
     held = Job.objects.using(alias)
-    there = set(held.filter(id__in=[row.id for row in rows]).values_list("id", flat=True))
+    there = set(held.filter(id__in=doubted).values_list("id", flat=True)) if doubted else set()
     slots = [row.held for row in rows if row.held is not None]
     taken = set(held.filter(held__in=slots).values_list("held", flat=True)) if slots else set()
     with transaction.atomic(using=alias):

@@ -67,7 +67,10 @@ def may_prepare(connection: BaseDatabaseWrapper) -> bool:
 
     A pooler gives its clients process numbers of its own making, by which they may cancel; the server's is another.
     """
-    session = _session(connection)
+    return _is_direct(connection, _session(connection))
+
+
+def _is_direct(connection: BaseDatabaseWrapper, session: _Session) -> bool:
     if session.direct is None:
         raw = connection.connection
         if is_pooled(connection):
@@ -112,7 +115,7 @@ def watched_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[An
     connection.ensure_connection()
     session = _session(connection)
     session.uses += 1
-    if session.uses < USES or connection.queries_logged or not may_prepare(connection):
+    if session.uses < USES or connection.queries_logged or not _is_direct(connection, session):
         return connection.cursor()
     connection.validate_thread_sharing()
     return connection.make_cursor(cursor(connection))

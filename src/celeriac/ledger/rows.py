@@ -50,6 +50,7 @@ class NewJob(NamedTuple):
     hold: str = ""  # how long it holds: open, pending, until
     hold_for: float | None = None  # seconds, with hold "until"; None is for ever
     lane: str = ""  # at most one job of a lane runs; such a job waits with the reason "exclusive"
+    fresh: bool = False  # the id was made for this insert: no need to look whether it is there
 
     @property
     def plain(self) -> bool:

@@ -7,11 +7,15 @@ from uuid import UUID
 from celeriac import events, faults
 from celeriac.ledger import portable
 from celeriac.ledger.columns import alike, arrays, batches
-from celeriac.ledger.database import explained, insert_cursor, is_postgresql, statement, writing
+from celeriac.ledger.database import connection_of, explained, insert_cursor, statement, writing
 from celeriac.ledger.models import Edge
 from celeriac.ledger.rows import NewJob
 
 __all__ = ["insert", "insert_waiting", "write_jobs"]
+
+#: Asking twice is asking once. For an id that nobody can have asked for it is left out: it has the server look at the
+#: index first and log each row twice, a quarter of what a row costs it.
+UNLESS_THERE = "\nON CONFLICT (id) DO NOTHING"
 
 
 def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
@@ -32,11 +36,11 @@ def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
 
 def write_jobs(batch: list[NewJob], using: str | None) -> int:
     """Do what `insert` does, for a verb that tells of it under its own name."""
-    if not is_postgresql(using):
+    connection = connection_of(using)
+    if connection.vendor != "postgresql":
         return portable.insert(batch, using=using)
-    with insert_cursor(using) as cursor:
-        form, values = _form(batch)
-        cursor.execute(statement(form), values)
+    with insert_cursor(connection) as cursor:
+        cursor.execute(*_form(batch))
         inserted = int(cursor.rowcount)
         if inserted < len(batch):
             cursor.execute(statement("revive"), arrays(batch))
@@ -47,11 +51,12 @@ def write_jobs(batch: list[NewJob], using: str | None) -> int:
 def _form(batch: list[NewJob]) -> tuple[str, dict[str, Any]]:
     """Return the least statement that can insert *batch*, and what it takes."""
     first = batch[0]
+    unless = "" if first.fresh else UNLESS_THERE
     if first.plain and len(batch) == 1:
-        return "insert_now" if first.at_once else "insert_one", first._asdict()
+        return statement("insert_now" if first.at_once else "insert_one") + unless, first._asdict()
     if first.plain and (values := alike(batch)) is not None:
-        return "insert_alike", values
-    return "insert", arrays(batch)
+        return statement("insert_alike") + unless, values
+    return statement("insert"), arrays(batch)
 
 
 def insert_waiting(job: NewJob, parents: Sequence[UUID], *, using: str | None = None) -> bool:

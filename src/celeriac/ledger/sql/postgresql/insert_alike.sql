@@ -20,4 +20,3 @@ FROM unnest(
     string_to_array(%(ids)s::text, chr(10))::uuid[], string_to_array(%(argses)s::text, chr(10)),
     string_to_array(%(kwargses)s::text, chr(10))
 ) AS v (id, args, kwargs)
-ON CONFLICT (id) DO NOTHING

@@ -8,4 +8,3 @@ VALUES (
     %(id)s, %(task)s, %(queue)s, %(priority)s, %(args)s, %(kwargs)s, %(headers)s, %(attempt)s, 0, '',
     'ready', clock_timestamp(), clock_timestamp(), 0, 0
 )
-ON CONFLICT (id) DO NOTHING

@@ -16,4 +16,3 @@ VALUES (
     COALESCE(%(expires_at)s::timestamptz, clock_timestamp() + %(expires_in)s::float8 * interval '1 second'),
     clock_timestamp(), 0, 0
 )
-ON CONFLICT (id) DO NOTHING
