@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from datetime import timedelta
+from unittest import mock
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from celeriac.ledger import prepared
@@ -17,6 +20,8 @@ from tests.ledger_helpers import Ledger, a_job, an_id, back, ending
 pytestmark = pytest.mark.django_db(transaction=True)
 
 pytest.importorskip("psycopg")
+
+connection = connections["default"]  # itself: what is known of it is not known of Django's proxy
 
 
 @pytest.fixture
@@ -156,6 +161,49 @@ def test_what_watches_a_projects_statements_sees_an_insert_all_the_same(ledger):
         ledger.insert(a_job())
     assert len(told) == 1
     assert plans() == [("insert", 2)]
+
+
+def test_a_statement_within_a_statement_has_a_cursor_of_its_own(ledger):
+    """As where somebody who watches statements calls a task."""
+    for _ in range(prepared.USES):
+        ledger.insert(a_job())
+
+    def calls(run, *rest):
+        with mock.patch.object(connection, "execute_wrappers", []):
+            assert ledger.insert(a_job(), a_job()) == 2
+        return run(*rest)
+
+    with connection.execute_wrapper(calls):
+        assert ledger.insert(a_job()) == 1
+    ledger.balances(inserted=prepared.USES + 3)
+
+
+def test_a_cursor_does_not_keep_a_large_claim(ledger):
+    prepared.pin(connection, "claim")
+    for count in (1, 2, 1):
+        for _ in range(count):
+            ledger.given()
+        assert len(ledger.claim(limit=2)) == count
+        assert bool(prepared._session(connection).kept) == (count == 1)
+
+
+def test_after_an_error_the_next_insert_is_as_good(ledger):
+    for _ in range(prepared.USES):
+        ledger.insert(a_job())
+    with pytest.raises(DatabaseError):
+        ledger.insert(a_job(priority=10))
+    assert ledger.insert(a_job()) == 1
+
+
+def test_what_is_known_of_a_connection_ends_with_it(ledger):
+    for _ in range(prepared.USES):
+        ledger.insert(a_job())
+    old = weakref.ref(connection.connection)
+    connection.close()
+    ledger.insert(a_job())
+    gc.collect()
+    assert old() is None
+    assert plans() == []
 
 
 def test_nothing_else_of_the_project_is_prepared(ledger):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.db.utils import DataError
 
 from celeriac.ledger import dead
@@ -78,12 +78,14 @@ def test_its_connection_plans_the_end_of_jobs_once(patient, monkeypatch):
     """Also the next one, when the first was cut: `patient` closes it after each write."""
     ledger, (flush, _, _), pinned = Ledger("default"), patient, []
     write = flusher.finish
-    monkeypatch.setattr(flusher, "finish", lambda *ends: pinned.append(is_pinned(connection, "finish")) or write(*ends))
+    monkeypatch.setattr(
+        flusher, "finish", lambda *ends: pinned.append(is_pinned(connections["default"], "finish")) or write(*ends)
+    )
     for job in ledger.running_many(2):
         flush.put(quick(job))
         flush.wait()
     assert pinned == [True, True]
-    assert not is_pinned(connection, "finish")  # nobody else's does
+    assert not is_pinned(connections["default"], "finish")  # nobody else's does
 
 
 def test_the_end_of_a_slow_body_waits_for_nobody(patient):

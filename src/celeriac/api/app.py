@@ -47,11 +47,13 @@ class Celery(celery.Celery):
         builtins.register(self)
 
     def _add_our_defaults(self, source: Any, **_: Any) -> None:
-        # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project.
-        source.maps.insert(-1, DEFAULTS)
-        if source.broker_url == DEFAULTS["broker_url"]:
+        ours: dict[str, Any] = dict(DEFAULTS)
+        if source.broker_url in (None, ours["broker_url"]):
             # A worker's consumer looks for SIGTERM between two polls of its transport, a second each by default.
-            source.maps.insert(-1, {"broker_transport_options": {"polling_interval": 0.1}})
+            ours["broker_transport_options"] = {"polling_interval": 0.1}
+        # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project. And
+        # one map: whatever is asked of the configuration is looked for in each.
+        source.maps.insert(-1, ours)
 
     @cached_property
     def Beat(self) -> Any:  # noqa: N802 - Celery's name

@@ -67,12 +67,22 @@ def connection_of(using: str | None = None) -> BaseDatabaseWrapper:
 
 def is_postgresql(using: str | None = None) -> bool:
     """Whether the ledger has the PostgreSQL statements."""
-    return connection_of(using).vendor == "postgresql"
+    return _vendor(alias_of(using)) == "postgresql"
+
+
+@cache
+def _vendor(alias: str) -> str:
+    return connection_of(alias).vendor
 
 
 def can_notify(using: str | None = None) -> bool:
     """Whether the ledger's database can ring a bell (LISTEN/NOTIFY)."""
-    return has_psycopg(connection_of(using))
+    return _notifies(alias_of(using))
+
+
+@cache
+def _notifies(alias: str) -> bool:
+    return has_psycopg(connection_of(alias))
 
 
 def has_psycopg(connection: BaseDatabaseWrapper) -> bool:
@@ -141,10 +151,13 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
     Planned for the tables as they are, or once where the connection was pinned to that statement.
     """
     connection = connection_of(using)
-    once = prepared.is_pinned(connection, name)
-    with connection.wrap_database_errors, prepared.cursor(connection) if once else connection.cursor() as cursor:
+    if prepared.is_pinned(connection, name):
+        with connection.wrap_database_errors:
+            return prepared.fetch(connection, statement(name), params)
+    with connection.cursor() as cursor:
         cursor.execute(statement(name), params)
-        return cursor.fetchall() if cursor.description else []
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def insert_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
@@ -188,7 +201,7 @@ def writing(using: str | None = None) -> Iterator[str]:
         with transaction.atomic(using=alias):
             yield alias
         return
-    with unforked(using), transaction.atomic(using=alias):
+    with unforked(), transaction.atomic(using=alias):
         if len(connection.savepoint_ids) == 0:
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE celeriac_queue SET paused = paused WHERE 0")
@@ -202,15 +215,15 @@ _unforked = threading.RLock()
 _forks = False
 
 
-def unforked(using: str | None = None) -> AbstractContextManager[object]:
-    """Keep forks of this process away while a thread of it is inside of SQLite; other databases do not mind."""
-    return _unforked if _forks and connection_of(using).vendor == "sqlite" else nullcontext()
+def unforked() -> AbstractContextManager[object]:
+    """Keep forks of this process away while a thread of it is inside of SQLite; other ledgers do not mind."""
+    return _unforked if _forks else nullcontext()
 
 
 def expect_forks() -> None:
     """Keep what threads of this process do in SQLite (see `unforked`) and its forks apart, from now on."""
     global _forks
-    if not _forks:
+    if not _forks and connection_of().vendor == "sqlite":
         _forks = True
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["cursor", "is_pinned", "is_pooled", "may_prepare", "pin", "watched_cursor"]
+__all__ = ["fetch", "is_pinned", "is_pooled", "may_prepare", "pin", "watched_cursor"]
 
 #: From this use of a connection on its inserts are prepared: most requests make one or two calls, on a new connection.
 USES = 5
@@ -35,22 +35,26 @@ PINNED = {
 
 
 class _Session:
-    __slots__ = ("direct", "pinned", "uses")
+    """What is known of one of psycopg's connections."""
 
-    def __init__(self) -> None:
+    __slots__ = ("direct", "kept", "pinned", "raw", "uses")
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
         self.uses = 0
         self.pinned: str | None = None
         self.direct: bool | None = None
+        self.kept: list[Any] = []  # its cursor, while nobody uses that
 
 
-#: What is known of each of psycopg's connections.
-_sessions: weakref.WeakKeyDictionary[Any, _Session] = weakref.WeakKeyDictionary()
+#: By Django's connection, which has one of psycopg's after the other.
+_sessions: weakref.WeakKeyDictionary[BaseDatabaseWrapper, _Session] = weakref.WeakKeyDictionary()
 
 
 def _session(connection: BaseDatabaseWrapper) -> _Session:
-    session = _sessions.get(connection.connection)
-    if session is None:
-        session = _sessions[connection.connection] = _Session()
+    session = _sessions.get(connection)
+    if session is None or session.raw is not connection.connection:
+        session = _sessions[connection] = _Session(connection.connection)
     return session
 
 
@@ -72,7 +76,7 @@ def may_prepare(connection: BaseDatabaseWrapper) -> bool:
 
 def _is_direct(connection: BaseDatabaseWrapper, session: _Session) -> bool:
     if session.direct is None:
-        raw = connection.connection
+        raw = session.raw
         if is_pooled(connection):
             session.direct = False
         else:
@@ -98,13 +102,15 @@ def is_pinned(connection: BaseDatabaseWrapper, name: str) -> bool:
     return connection.connection is not None and _session(connection).pinned == name
 
 
-def cursor(connection: BaseDatabaseWrapper) -> Any:
-    """Return psycopg's cursor for a statement that is to be prepared, past what watches Django's."""
-    made = _preparing()(connection.connection)
-    if connection.timezone is not None:
-        # A third of the time for a claim's rows. Moments without a time zone are Django's making, from text.
-        made.format = _binary()
-    return made
+def fetch(connection: BaseDatabaseWrapper, query: str, params: Any) -> list[tuple[Any, ...]]:
+    """Prepare and run a statement, past what watches Django's cursors, and return its rows."""
+    session = _session(connection)
+    cursor = _take(connection, session)
+    cursor.execute(query, params)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    if len(rows) <= 1:  # a cursor keeps its result, and a claim may be large
+        session.kept[:] = [cursor]
+    return rows
 
 
 def watched_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
@@ -118,7 +124,37 @@ def watched_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[An
     if session.uses < USES or connection.queries_logged or not _is_direct(connection, session):
         return connection.cursor()
     connection.validate_thread_sharing()
-    return connection.make_cursor(cursor(connection))
+    return _Lent(connection, session)
+
+
+class _Lent:
+    """The session's cursor, for an INSERT without an answer."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, session: _Session) -> None:
+        self._connection = connection
+        self._session = session
+
+    def __enter__(self) -> Any:
+        self._cursor = _take(self._connection, self._session)
+        return self._connection.make_cursor(self._cursor)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            self._session.kept[:] = [self._cursor]
+
+
+def _take(connection: BaseDatabaseWrapper, session: _Session) -> Any:
+    """Return the session's cursor, for this use alone.
+
+    It stays from one statement to the next, and so need not learn again how to write the values of the same one.
+    """
+    if session.kept:
+        return session.kept.pop()
+    cursor = _preparing()(connection.connection)
+    if connection.timezone is not None:
+        # A third of the time for a claim's rows. Moments without a time zone are Django's making, from text.
+        cursor.format = _binary()
+    return cursor
 
 
 @cache
