@@ -54,7 +54,7 @@ def test_an_id_already_there_is_left_alone(ledger, others):
     ledger.balances(inserted=1 + others)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3000])
+@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("wanted", [{}, {"delay": HOUR}, {"headers": '{"c": 2}'}])
 def test_a_fresh_id_is_inserted_without_a_look_for_another(ledger, batch, wanted):
     jobs = [a_job(fresh=True, args=f"[{number}]", **wanted) for number in range(batch)]
