@@ -5,17 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from celeriac.ledger.rows import Failure, NewJob
-from celeriac.ledger.states import State
 
 __all__ = ["alike", "arrays", "batches", "stories"]
 
 #: Rows in one statement: enough to make the round trip small, few enough to keep its locks short.
 BATCH = 1000
 
-#: Texts that most rows have, in one column or another.
-PLAIN = frozenset({"", *State})
-
 _TOLD = ("id", "claim_no", "kind", "exception", "message", "traceback", "ran", "ago")
+_NOTHING: dict[str, list[Any] | str] = {f"story_{field}": "{}" for field in _TOLD}
 
 
 def arrays(rows: Sequence[Any]) -> dict[str, list[Any] | str]:
@@ -23,17 +20,21 @@ def arrays(rows: Sequence[Any]) -> dict[str, list[Any] | str]:
     return dict(zip(rows[0]._fields, map(_array, zip(*rows, strict=True)), strict=True))
 
 
-def _array(values: tuple[Any, ...]) -> list[Any] | str:
-    """Return *values* as PostgreSQL writes an array where none needs quoting; else the driver looks at each of them."""
+def _array(values: Sequence[Any]) -> list[Any] | str:
+    """Return *values* as PostgreSQL writes an array; the driver takes five times as long, so only the rare go there."""
     kinds = set(map(type, values))
     if kinds == {UUID}:
         return "{" + ",".join([value.hex for value in values]) + "}"
     if kinds <= {int, float, type(None)}:
         return "{" + ",".join(["NULL" if value is None else repr(value) for value in values]) + "}"
-    first = values[0]
-    if first in PLAIN and values.count(first) == len(values):
-        return "{" + ",".join([f'"{first}"'] * len(values)) + "}"
+    if all(issubclass(kind, str | type(None)) for kind in kinds):
+        same = values.count(values[0]) == len(values)
+        return "{" + ",".join([_quoted(values[0])] * len(values) if same else map(_quoted, values)) + "}"
     return list(values)
+
+
+def _quoted(text: str | None) -> str:
+    return "NULL" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def alike(jobs: Sequence[NewJob]) -> dict[str, Any] | None:
@@ -48,9 +49,11 @@ def alike(jobs: Sequence[NewJob]) -> dict[str, Any] | None:
     return {field: values[0] for field, values in columns.items()} | joined
 
 
-def stories(failures: Sequence[Failure]) -> dict[str, list[Any]]:
+def stories(failures: Sequence[Failure]) -> dict[str, list[Any] | str]:
     """Return what `finish` and `reschedule` take of *failures* beside their own rows."""
-    return {f"story_{field}": [getattr(failure, field) for failure in failures] for field in _TOLD}
+    if not failures:
+        return _NOTHING
+    return {f"story_{field}": _array([getattr(failure, field) for failure in failures]) for field in _TOLD}
 
 
 def batches(rows: Iterable[Any], size: int = BATCH) -> Iterable[list[Any]]:
