@@ -187,6 +187,24 @@ def test_a_cursor_does_not_keep_a_large_claim(ledger):
         assert bool(prepared._session(connection).kept) == (count == 1)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_cursor_does_not_keep_large_arguments(ledger, count):
+    for _ in range(prepared.USES):
+        ledger.insert(a_job())
+    for args in ("[]", f'["{"x" * prepared.SMALL}"]', "[]"):
+        assert ledger.insert(*(a_job(args=args) for _ in range(count))) == count
+        assert bool(prepared._session(connection).kept) == (args == "[]")
+
+
+def test_a_cursor_does_not_keep_large_results(ledger):
+    for result in ("1", f'"{"x" * prepared.SMALL}"'):
+        ledger.given()
+        [job] = ledger.claim()
+        prepared.pin(connection, "finish")
+        assert ledger.finish(ending(job, result=result)).count == 1
+        assert bool(prepared._session(connection).kept) == (result == "1")
+
+
 def test_after_an_error_the_next_insert_is_as_good(ledger):
     for _ in range(prepared.USES):
         ledger.insert(a_job())

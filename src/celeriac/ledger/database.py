@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
@@ -160,9 +160,9 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
         return rows
 
 
-def insert_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
-    """Return the cursor for a caller's INSERT on PostgreSQL, on the caller's own *connection*."""
-    return prepared.watched_cursor(connection) if has_psycopg(connection) else connection.cursor()
+def insert_cursor(connection: BaseDatabaseWrapper, params: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Return the cursor for a caller's INSERT of *params* on PostgreSQL, on the caller's own *connection*."""
+    return prepared.watched_cursor(connection, params) if has_psycopg(connection) else connection.cursor()
 
 
 def clock(using: str | None = None) -> datetime:

@@ -8,6 +8,7 @@ prepared. So it is done for our own statements only, where the connection is pro
 """
 
 import weakref
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -32,6 +33,10 @@ PINNED = {
     # It sorts the few jobs that are freed: in an index's order it would read all there are.
     "finish": _BY_INDEX + "SET enable_sort = on",
 }
+
+
+#: Characters. A cursor holds on to its last statement's values and answer: what is larger is let go.
+SMALL = 16 * 1024
 
 
 class _Session:
@@ -102,19 +107,19 @@ def is_pinned(connection: BaseDatabaseWrapper, name: str) -> bool:
     return connection.connection is not None and _session(connection).pinned == name
 
 
-def fetch(connection: BaseDatabaseWrapper, query: str, params: Any) -> list[tuple[Any, ...]]:
+def fetch(connection: BaseDatabaseWrapper, query: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Prepare and run a statement, past what watches Django's cursors, and return its rows."""
     session = _session(connection)
     cursor = _take(connection, session)
     cursor.execute(query, params)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
-    if len(rows) <= 1:  # a cursor keeps its result, and a claim may be large
+    if len(rows) <= 1 and _are_small(params):
         session.kept[:] = [cursor]
     return rows
 
 
-def watched_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
-    """Return a cursor as `connection.cursor()` does, wrapped as that is, which prepares if it may.
+def watched_cursor(connection: BaseDatabaseWrapper, params: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """Return a cursor as `connection.cursor()` does, wrapped as that is, which prepares if it may; for *params*.
 
     Where statements are logged it is that one: whoever looks at them wants to see the values.
     """
@@ -124,23 +129,28 @@ def watched_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[An
     if session.uses < USES or connection.queries_logged or not _is_direct(connection, session):
         return connection.cursor()
     connection.validate_thread_sharing()
-    return _Lent(connection, session)
+    return _Lent(connection, session, keep=_are_small(params))
 
 
 class _Lent:
     """The session's cursor, for an INSERT without an answer."""
 
-    def __init__(self, connection: BaseDatabaseWrapper, session: _Session) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, session: _Session, *, keep: bool) -> None:
         self._connection = connection
         self._session = session
+        self._keep = keep
 
     def __enter__(self) -> Any:
         self._cursor = _take(self._connection, self._session)
         return self._connection.make_cursor(self._cursor)
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if kind is None:
+        if kind is None and self._keep:
             self._session.kept[:] = [self._cursor]
+
+
+def _are_small(params: Mapping[str, Any]) -> bool:
+    return sum([len(value) for value in params.values() if type(value) is str]) <= SMALL
 
 
 def _take(connection: BaseDatabaseWrapper, session: _Session) -> Any:

@@ -39,8 +39,9 @@ def write_jobs(batch: list[NewJob], using: str | None) -> int:
     connection = connection_of(using)
     if connection.vendor != "postgresql":
         return portable.insert(batch, using=using)
-    with insert_cursor(connection) as cursor:
-        cursor.execute(*_form(batch))
+    text, values = _form(batch)
+    with insert_cursor(connection, values) as cursor:
+        cursor.execute(text, values)
         inserted = int(cursor.rowcount)
         if inserted < len(batch):
             cursor.execute(statement("revive"), arrays(batch))
