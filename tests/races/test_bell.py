@@ -6,6 +6,7 @@ import threading
 
 import psycopg
 import pytest
+from django.db.utils import OperationalError
 
 from celeriac.ledger import bell
 from tests.ledger_helpers import a_job
@@ -92,6 +93,27 @@ def test_a_ring_while_the_last_notify_is_in_flight_is_not_lost(heard, monkeypatc
     bell.ring_ready(["second"])
     go.set()
     assert heard("second") == ["first", "second"]
+
+
+def test_what_was_rung_is_sent_before_a_program_ends(heard, transactional_db):
+    bell.ring_ready(["last"])
+    bell.close()
+    assert heard("last") == ["last"]
+
+
+def test_a_database_that_is_away_does_not_keep_a_program_from_its_end(monkeypatch, transactional_db):
+    failed = threading.Event()
+
+    def away(self, connection):
+        failed.set()
+        raise OperationalError("away")
+
+    monkeypatch.setattr(bell._Ringer, "_send", away)
+    bell.ring_ready(["last"])
+    ringer = bell._ringer
+    assert failed.wait(PATIENCE)
+    bell.close()
+    assert not ringer.is_alive()
 
 
 def test_many_rings_become_one(heard, monkeypatch):

@@ -99,9 +99,10 @@ class _Ringer(threading.Thread):
                 listening = False
                 if not is_outage(error) and not isinstance(error, OSError):
                     raise
-                if self.closing:
+                if not self.closing:
+                    self.listener.wait(self._backoff.failed(error))
+                if self.closing:  # nobody waits for a database that is away
                     break
-                self.listener.wait(self._backoff.failed(error))
         connection.close()
 
     def _round(self, connection: BaseDatabaseWrapper, listening: bool) -> bool:  # noqa: FBT001
