@@ -55,9 +55,15 @@ def test_elsewhere_the_planner_looks_each_time(ledger):
     assert plans() == []
 
 
-def test_the_plan_of_a_claim_is_right_from_the_start(ledger):
-    """It is made while the table is empty, and outlives that."""
+@pytest.mark.parametrize("analyzed", [None, 0, 1])
+def test_the_plan_of_a_claim_is_right_from_the_start(ledger, analyzed):
+    """It is made while the table is empty, or all but empty and known to be, and outlives that."""
     prepared.pin(connection, "claim")
+    if analyzed is not None:
+        for _ in range(analyzed):
+            ledger.given()
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE celeriac_job")
     sql = statement("claim").replace("%(limit)s", "$3").replace("%(worker)s", "$1").replace("%(queue)s", "$2")
     with connection.cursor() as cursor:
         cursor.execute(f"PREPARE claiming (uuid, text, int) AS {sql}")
@@ -77,18 +83,48 @@ def test_ends_are_on_another(ledger):
     assert plans() == [("finish", 3)]
 
 
-@pytest.mark.parametrize("count", [1, 700])
-def test_the_plan_of_ends_is_right_from_the_start(ledger, count):
-    """However many: by the keys of what ends, what waits for it, and what failed."""
+@pytest.mark.parametrize(("count", "analyzed"), [(1, False), (700, False), (700, True)])
+def test_the_plan_of_ends_is_right_from_the_start(ledger, count, analyzed):
+    """However many: by the keys of what ends, what waits for it, and what failed; also where few wait for anything."""
     prepared.pin(connection, "finish")
-    values = arrays([ending(job) for job in ledger.running_many(count)]) | stories([])
+    jobs = ledger.running_many(count)
+    ledger.children_of(jobs[0].id)
+    if analyzed:
+        analyze()
+    assert_by_keys(plan_of_ends(jobs))
+
+
+def test_a_kept_plan_is_made_anew_once_the_tables_are_known_to_have_grown(ledger):
+    """Of two jobs, and known to be two, the planner may well read both for each that ends."""
+    prepared.pin(connection, "finish")
+    [job] = ledger.running_many(1)
+    ledger.children_of(job.id)
+    analyze()
+    plan_of_ends([job])
+    more = ledger.running_many(700)
+    analyze()
+    assert_by_keys(plan_of_ends(more))
+
+
+def analyze() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE celeriac_job, celeriac_edge, celeriac_attempt")
+
+
+def plan_of_ends(jobs) -> str:
+    values = arrays([ending(job) for job in jobs]) | stories([])
     names = re.findall(r"%\((\w+)\)s", sql := statement("finish"))
     for name in names:
         sql = sql.replace(f"%({name})s", f"${names.index(name) + 1}")
     with connection.cursor() as cursor:
-        cursor.execute(f"PREPARE ending AS {sql}")
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE name = 'ending')")
+        if not cursor.fetchone()[0]:
+            cursor.execute(f"PREPARE ending AS {sql}")
         cursor.execute(f"EXPLAIN EXECUTE ending ({', '.join(['%s'] * len(names))})", [values[name] for name in names])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+def assert_by_keys(plan: str) -> None:
     scans = set(re.findall(r"Scan using (\w+)|(Seq|Bitmap \w+) Scan on (\w+)", plan))
     assert {index for index, _, _ in scans} == {"celeriac_job_pkey", "celeriac_edge_once"}, plan
     assert "Hash Join" not in plan

@@ -34,8 +34,10 @@ WITH finished AS (
     JOIN finished m ON m.id = j.id
     ON CONFLICT (job_id, claim_no) DO NOTHING
 ), counted AS (
+    -- OFFSET 0 has the planner look for each parent by itself. Where it knows of few edges, it would rather read all of
+    -- them in the order of the grouping, and the plan may be kept for when there are many.
     SELECT e.child_id, count(*)::int AS parents
-    FROM celeriac_edge e JOIN finished f ON f.id = e.parent
+    FROM finished f CROSS JOIN LATERAL (SELECT child_id FROM celeriac_edge WHERE parent = f.id OFFSET 0) AS e
     GROUP BY e.child_id
 ), locked AS MATERIALIZED (
     -- Two flushers may end parents of the same children; locking in one order keeps them from deadlock.
