@@ -22,11 +22,12 @@ __all__ = ["Results", "enqueue_many"]
 
 def enqueue_many(app: Any, signatures: Iterable[Any]) -> Sequence[AsyncResult]:
     """Do what `Celery.enqueue_many` says."""
-    asking = _Asking(app)
+    parent = app.current_worker_task
+    asking = _Asking(app, parent)
     calls: list[Asked] = []
     others: dict[int, AsyncResult] = {}
     for index, signature in enumerate(signatures):
-        if not isinstance(signature, dict) or signature.get("subtask_type"):
+        if not isinstance(signature, Mapping) or signature.get("subtask_type"):
             raise TypeError(f"enqueue_many() takes signatures of single tasks (task.s(...)), not {signature!r}")
         asked = asking.ask(signature)
         if asked is None:
@@ -35,9 +36,9 @@ def enqueue_many(app: Any, signatures: Iterable[Any]) -> Sequence[AsyncResult]:
             calls.append(asked)
     ids = enqueue(calls) if calls else []
     results = Results(app, ids, [asked.ignore_result for asked in calls], others)
-    if app.current_worker_task is not None:
+    if parent is not None:
         for result in results:
-            app.current_worker_task.add_trail(result)
+            parent.add_trail(result)
     return results
 
 
@@ -98,9 +99,9 @@ class _Example(NamedTuple):
 class _Asking:
     """From signatures to calls, with an example of each task where that will do."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, parent: Any) -> None:
         self._app = app
-        self._parent = app.current_worker_task
+        self._parent = parent
         self._eager = app.conf.task_always_eager
         self._ids = new_uuids()
         self._examples: dict[str, _Example] = {}

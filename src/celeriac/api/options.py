@@ -24,12 +24,11 @@ _BROKER_ONLY = frozenset(
     }
 )
 
-#: Options that a row has a column for. With these and the broker's alone a call has no headers.
-_IN_COLUMNS = frozenset({"queue", "exchange", "routing_key", "priority", "countdown", "eta", "expires", "retries"})
-_NO_HEADERS = _BROKER_ONLY | _IN_COLUMNS | {"task_id", "ignore_result"}
-
-
 _DESTINATION = frozenset({"queue", "exchange", "routing_key"})
+
+#: Options that a row has a column for. With these and the broker's alone a call has no headers.
+_IN_COLUMNS = _DESTINATION | {"priority", "countdown", "eta", "expires", "retries"}
+_NO_HEADERS = _BROKER_ONLY | _IN_COLUMNS | {"task_id", "ignore_result"}
 
 
 class Asked(NamedTuple):

@@ -67,7 +67,7 @@ class _Ringer(threading.Thread):
         self.generation = 0  # of "something ended"
         self.ended = threading.Condition()
         self.closing = False
-        self.over = False
+        self.over = False  # as is_alive() would tell, which costs a call of a task three more
         self.at_once = False
         self._backoff = Backoff("celeriac bell")
         self._last = time.monotonic()
@@ -163,8 +163,9 @@ def _get_ringer(using: str | None) -> _Ringer:
     if ringer is None or ringer.over or ringer.pid != os.getpid():
         with _starting:
             if _ringer is None or _ringer.over or _ringer.pid != os.getpid():
-                _ringer = _Ringer(alias_of(using))
-                _ringer.start()
+                ringer = _Ringer(alias_of(using))
+                ringer.start()  # before it is anybody's: one that could not start would be rung for ever
+                _ringer = ringer
             ringer = _ringer
     return ringer
 

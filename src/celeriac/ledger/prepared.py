@@ -35,7 +35,7 @@ PINNED = {
 }
 
 
-#: Characters. A cursor holds on to its last statement's values and answer: what is larger is let go.
+#: Characters. A cursor holds on to its last statement's values and answer: with larger values it is let go.
 SMALL = 16 * 1024
 
 
@@ -50,6 +50,11 @@ class _Session:
         self.pinned: str | None = None
         self.direct: bool | None = None
         self.kept: list[Any] = []  # its cursor, while nobody uses that
+
+    def keep(self, cursor: Any, params: Mapping[str, Any]) -> None:
+        """Have *cursor*, which ran with *params*, run the next statement too, unless it holds on to much."""
+        if sum([len(value) for value in params.values() if type(value) is str]) <= SMALL:
+            self.kept[:] = [cursor]
 
 
 #: By Django's connection, which has one of psycopg's after the other.
@@ -113,8 +118,8 @@ def fetch(connection: BaseDatabaseWrapper, query: str, params: Mapping[str, Any]
     cursor = _take(connection, session)
     cursor.execute(query, params)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
-    if len(rows) <= 1 and _are_small(params):
-        session.kept[:] = [cursor]
+    if len(rows) <= 1:
+        session.keep(cursor, params)
     return rows
 
 
@@ -129,28 +134,24 @@ def watched_cursor(connection: BaseDatabaseWrapper, params: Mapping[str, Any]) -
     if session.uses < USES or connection.queries_logged or not _is_direct(connection, session):
         return connection.cursor()
     connection.validate_thread_sharing()
-    return _Lent(connection, session, keep=_are_small(params))
+    return _Lent(connection, session, params)
 
 
 class _Lent:
     """The session's cursor, for an INSERT without an answer."""
 
-    def __init__(self, connection: BaseDatabaseWrapper, session: _Session, *, keep: bool) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, session: _Session, params: Mapping[str, Any]) -> None:
         self._connection = connection
         self._session = session
-        self._keep = keep
+        self._params = params
 
     def __enter__(self) -> Any:
         self._cursor = _take(self._connection, self._session)
         return self._connection.make_cursor(self._cursor)
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if kind is None and self._keep:
-            self._session.kept[:] = [self._cursor]
-
-
-def _are_small(params: Mapping[str, Any]) -> bool:
-    return sum([len(value) for value in params.values() if type(value) is str]) <= SMALL
+        if kind is None:
+            self._session.keep(self._cursor, self._params)
 
 
 def _take(connection: BaseDatabaseWrapper, session: _Session) -> Any:
