@@ -95,6 +95,21 @@ def test_a_transaction_that_nobody_will_leave_is_dropped_with_its_connection():
     elsewhere(leave_one)
 
 
+def test_those_of_this_thread_are_looked_up_once_and_again_after_one_was_dropped():
+    def leave_two():
+        connections.all()  # each is there, if not open
+        care.refresh()
+        for _ in range(2):
+            left = connections["default"]
+            transaction.atomic().__enter__()
+            Customer.objects.create(name="left", email="")
+            care.tidy()
+            assert connections["default"] is not left
+        assert not Customer.objects.exists()
+
+    elsewhere(leave_two)
+
+
 def test_a_sound_connection_is_left_alone():
     connection.ensure_connection()
     before = connection.connection

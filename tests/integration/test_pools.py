@@ -11,7 +11,7 @@ from celery import chord
 
 from celeriac.ledger.models import Job, Worker
 from tests.integration.looking import ended, job, lines, started, state
-from tests.shop.tasks import add, balloon, fail, flaky, hold, noop, pid, sleep, total
+from tests.shop.tasks import add, balloon, fail, flaky, frozen, hold, noop, pid, sleep, total
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,6 +49,11 @@ def test_a_pool_runs_what_is_asked_and_ends_cleanly(pool, celery_worker_process,
     left = Job.objects.filter(id__in=[result.id for result in rest])
     assert set(left.values_list("state", "attempt", "losses")) == {("ready", 0, 0)}
     assert left.count() == 20
+
+
+def test_the_collector_passes_by_what_was_there_before_the_fork(celery_worker_process):
+    celery_worker_process("tests.shop.celery", "-c", "1")
+    assert frozen.delay().get(timeout=10) > 20_000
 
 
 def test_claim_mates_of_a_slow_job_are_run_by_the_other_slot(celery_worker_process, tmp_path):

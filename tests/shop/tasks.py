@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -29,6 +30,11 @@ def add(x, y):
 @shared_task
 def total(values):
     return sum(values)
+
+
+@shared_task
+def frozen():
+    return gc.get_freeze_count()
 
 
 @shared_task

@@ -5,6 +5,8 @@ start and the end of a request is done at the start and the end of a claim, so `
 """
 
 import logging
+import threading
+from collections.abc import Sequence
 
 from django.core.cache import close_caches
 from django.db import connections
@@ -15,10 +17,24 @@ __all__ = ["leave", "refresh", "tidy"]
 logger = logging.getLogger("celeriac")
 
 
+class _Ours(threading.local):
+    """The thread's connections, as they were looked up last: asking Django costs a tenth of a quick body."""
+
+    known: Sequence[BaseDatabaseWrapper] = ()
+
+
+_ours = _Ours()
+
+
+def _look() -> Sequence[BaseDatabaseWrapper]:
+    _ours.known = connections.all(initialized_only=True)
+    return _ours.known
+
+
 def refresh() -> None:
     """Before a claim: drop what is too old or does not answer any more, for no body is at fault for that."""
     try:
-        for connection in connections.all(initialized_only=True):
+        for connection in _look():
             connection.close_if_unusable_or_obsolete()
             if connection.connection is not None and not connection.is_usable():
                 _drop(connection)
@@ -28,7 +44,10 @@ def refresh() -> None:
 
 def tidy() -> None:
     """Between two jobs: drop a connection that broke, or that a body left inside a transaction."""
-    for connection in connections.all(initialized_only=True):
+    known = _ours.known
+    if len(known) < len(connections.settings):  # a body may be the first to use one
+        known = _look()
+    for connection in known:
         if connection.connection is None:
             continue
         if connection.errors_occurred or connection.in_atomic_block or not _commits(connection):
@@ -38,8 +57,9 @@ def tidy() -> None:
 def leave() -> None:
     """After a claim. What is wrong with a connection or a cache is not the claim's failure."""
     try:
+        _look()
         tidy()
-        for connection in connections.all(initialized_only=True):
+        for connection in _look():
             connection.close_if_unusable_or_obsolete()
         close_caches()
     except Exception:
@@ -59,3 +79,4 @@ def _drop(connection: BaseDatabaseWrapper) -> None:
         # Django cannot reopen a connection whose transaction nobody will leave; the next use makes another.
         connection.connection = None
         del connections[connection.alias]
+        _ours.known = ()

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from billiard.common import terminate_handler_fired
 from billiard.pool import EX_RECYCLE
@@ -45,6 +46,16 @@ class Claim(NamedTuple):
     max_memory: int = 0  # recycle above this many KiB of resident memory; 0: never
     careful: bool = False  # write each end before the next start, so that who was running can be told without us
     begin_by: float = math.inf  # board's now(): a worker that was stopped until then may have lost these jobs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By columns, and no UUIDs: a third of what it costs to pickle and read the jobs as they are.
+        ids, *columns = zip(*self.jobs, strict=True)
+        return _unpickled, (self.slot, [id_.int for id_ in ids], columns, *self[2:])
+
+
+def _unpickled(slot: int, ids: list[int], columns: list[tuple[Any, ...]], *others: Any) -> Claim:
+    rows = zip((UUID(int=id_) for id_ in ids), *columns, strict=True)
+    return Claim(slot, list(map(ClaimedJob._make, rows)), *others)
 
 
 class Ran(NamedTuple):

@@ -1,5 +1,6 @@
 """The worker program."""
 
+import gc
 import logging
 from typing import Any
 
@@ -40,8 +41,9 @@ class Worker(CeleryWorker):
             ledger.interrupt(self.app.conf.worker_soft_shutdown_timeout)
 
     def on_start(self) -> None:
-        """Say once what runs without a broker."""
+        """Say once what runs without a broker; then the pool starts, and forks."""
         super().on_start()
+        _freeze()
         if self._brokerless:
             logger.warning(
                 "No broker is configured (CELERY_BROKER_URL), so memory:// is used. Durable jobs need none; remote "
@@ -54,3 +56,13 @@ class Worker(CeleryWorker):
             kwargs.update(without_gossip=True, without_mingle=True)
         super().setup_defaults(*args, **kwargs)
         self.pool_cls = ours(get_implementation(self.pool_cls))
+
+
+def _freeze() -> None:
+    """Have the collector pass by what is there now: the project, its libraries and Celery, which stay to the end.
+
+    Else each process looks through all of that again and again, and in a forked one each look makes copies of the pages
+    it shares with the worker (docs/decisions/0026-the-collector-passes-by.md).
+    """
+    gc.collect()
+    gc.freeze()
