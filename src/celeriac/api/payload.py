@@ -27,8 +27,9 @@ from celeriac.errors import NotSerializable, PayloadTooLarge
 __all__ = ["decode", "encode", "encode_call", "encode_result"]
 
 _encoder: Any = kombu_json.JSONEncoder()
-# Made once: json.dumps() with options makes one for each call.
+# Made once: json.dumps() and json.loads() with options make one for each call.
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_read = json.JSONDecoder().decode
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 _TAG = frozenset({"__type__", "__value__"})
 
@@ -159,12 +160,17 @@ def _unpack_tag(pairs: dict[str, Any]) -> Any:
     return pairs
 
 
+_read_tagged = json.JSONDecoder(object_hook=_unpack_tag).decode
+
+
 def encode(value: Any) -> str:
     """Return *value* as JSON text; values are packed exactly (see the module).
 
     Raises:
         NotSerializable: when some part of it has no exact form.
     """
+    if value is None:  # as most results are
+        return "null"
     try:
         return _dumps(_pack(value))
     except _Refused as refused:
@@ -185,8 +191,8 @@ def decode(text: str) -> Any:
     if text == "{}":  # as most keyword arguments are
         return {}
     if '"__type__"' in text:
-        return json.loads(text, object_hook=_unpack_tag)
-    return json.loads(text)
+        return _read_tagged(text)
+    return _read(text)
 
 
 def encode_call(name: str, args: Any, kwargs: Any, run: Callable[..., Any] | None = None) -> tuple[str, str]:
