@@ -11,7 +11,7 @@ import pytest
 from django.db import connections
 from kombu import pools
 
-from celeriac.ledger.models import Job, Worker
+from celeriac.ledger.models import Job, Lease, Worker
 from tests.conftest import WORKERS
 from tests.integration.looking import settings_env
 from tests.integration.proxy import Proxy
@@ -66,8 +66,10 @@ def worker(
         yield process
     finally:
         process.end(grace=GRACE)
-        with django_db_blocker.unblock():  # killed, it left its row
-            Worker.objects.using(worker_env.get("CELERIAC_TEST_LEDGER", "default")).all().delete()
+        # Killed, it left its row; and its lease, if it renewed itself after the last test's tables were emptied.
+        with django_db_blocker.unblock():
+            for model in (Worker, Lease):
+                model.objects.using(worker_env.get("CELERIAC_TEST_LEDGER", "default")).all().delete()
 
 
 @pytest.hookimpl(wrapper=True)
