@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,12 @@ class LongFirst:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: next((n for n, room in enumerate(LONG) if room in item.nodeid), len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the collector need not look through it again and again, a tenth of all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,7 +19,8 @@ jobs = st.builds(
     *(st.uuids(), st.text(), st.text(), st.integers(0, 9), st.text(), st.text(), st.text(), numbers, numbers, numbers),
     *(moments, st.none() | moments, st.booleans(), st.text(), st.none() | st.floats(0, 1e9)),
 )
-claims = st.builds(Claim, numbers, st.lists(jobs, min_size=1, max_size=4), st.text(), numbers, numbers, st.booleans())
+some = st.lists(jobs, min_size=1, max_size=4)
+claims = st.builds(Claim, numbers, some, st.text(), numbers, numbers, st.booleans(), st.floats(0.0))
 
 
 @given(claims)
