@@ -59,6 +59,8 @@ INSTALLED_APPS = [
     "celeriac",
     "tests.shop",
 ]
+#: Other people's migrations are not what is tested, and take most of the time it takes to make the databases.
+MIGRATION_MODULES = dict.fromkeys(("admin", "auth", "contenttypes", "sessions", "django_celery_beat"))
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
