@@ -135,14 +135,14 @@ def claiming() -> float:
     Each is rolled back, so that all claim the same rows; the commit's flush, which no size of a table changes, is left
     out with that.
     """
-    from django.db import connection, transaction
+    from django.db import transaction
 
     from celeriac.ledger import prepared
+    from celeriac.ledger.database import connection_of
     from celeriac.ledger.verbs import claim
     from celeriac.worker.pace import Pace
 
-    connection.ensure_connection()
-    prepared.pin(connection, "claim")  # as the claimer's
+    prepared.pin(connection_of(), "claim")  # as the claimer's
     taken = []
     for _ in range(WARM + CLAIMS):
         with transaction.atomic():
