@@ -8,6 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from django.db import connection
+
+from celeriac.worker.pace import Pace
+from tests.ledger_helpers import Ledger, a_job
 
 BENCH = Path(__file__).resolve().parent.parent.parent / "bench"
 
@@ -96,6 +100,18 @@ def test_the_cases_of_a_growth_are_known_and_begin_with_the_first(size):
     assert set(cases) <= set(growth.CASES)
     assert cases[0] == growth.FIRST
     assert all(growth.CASES[case].ready > growth.TO for case in cases)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_is_measured_with_a_plan_that_is_kept_and_given_back():
+    growth = import_module("measures.growth")
+    ledger = Ledger("default")
+    ledger.insert(*(a_job(queue="celery") for _ in range(Pace.MOST)))
+    try:
+        assert growth.claiming() > 0
+    finally:
+        connection.close()  # it was pinned to that plan
+    assert set(ledger.jobs.values_list("state", flat=True)) == {"ready"}
 
 
 def test_the_sizes_of_a_soak_are_told_by_thirds():
