@@ -53,6 +53,10 @@ def worker(
 ) -> Iterator[WorkerProcess]:
     """The module's worker: prefork, two slots, no broker unless the module says so."""
     databases = {alias: connections[alias].settings_dict for alias in connections}
+    # It goes on while a test's tables are emptied. Whoever looks for a deadlock first gives way, and that is to be the
+    # worker, which tries again, and not the test.
+    sooner = {"OPTIONS": {"options": "-c deadlock_timeout=100ms"}}
+    databases["default"] = {**databases["default"], **sooner}
     env = {
         "CELERIAC_TEST_DATABASES": json.dumps(databases, default=str),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -90,11 +94,6 @@ def settled(request, transactional_db) -> Iterator[None]:
     if MODULE_WORKER in request.node.getparent(pytest.Module).stash:
         running = Job.objects.using(alias).filter(state="running")
         wait_until(lambda: not running.exists(), 20)
-        if alias == "default":
-            # The worker goes on while the tables are emptied. Whoever looks for a deadlock first gives way: the worker,
-            # which tries again, and not the test.
-            with connections[alias].cursor() as cursor:
-                cursor.execute("SET deadlock_timeout = '30s'")
 
 
 @pytest.fixture

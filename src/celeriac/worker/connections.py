@@ -6,7 +6,7 @@ start and the end of a request is done at the start and the end of a claim, so `
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.core.cache import close_caches
 from django.db import connections
@@ -47,23 +47,27 @@ def tidy() -> None:
     known = _ours.known
     if len(known) < len(connections.settings):  # a body may be the first to use one
         known = _look()
-    for connection in known:
-        if connection.connection is None:
-            continue
-        if connection.errors_occurred or connection.in_atomic_block or not _commits(connection):
-            _drop(connection)
+    _drop_spoiled(known)
 
 
 def leave() -> None:
     """After a claim. What is wrong with a connection or a cache is not the claim's failure."""
     try:
-        _look()
-        tidy()
-        for connection in _look():
+        known = _look()
+        _drop_spoiled(known)
+        for connection in known:
             connection.close_if_unusable_or_obsolete()
         close_caches()
     except Exception:
         logger.exception("celeriac: the connections of a claim could not be closed")
+
+
+def _drop_spoiled(some: Iterable[BaseDatabaseWrapper]) -> None:
+    for connection in some:
+        if connection.connection is None:
+            continue
+        if connection.errors_occurred or connection.in_atomic_block or not _commits(connection):
+            _drop(connection)
 
 
 def _commits(connection: BaseDatabaseWrapper) -> bool:
