@@ -20,6 +20,9 @@ from tests.waiting import wait_until
 from tests.workers import Worker as WorkerProcess
 
 MODULE_WORKER = pytest.StashKey[WorkerProcess]()
+#: The module's worker's row at the end of a test, and how often it had been taken for lost by then.
+KNOWN = pytest.StashKey[tuple[Worker | None, int]]()
+LOST = "was taken for lost"
 NUMBERS = count(1)
 
 
@@ -88,12 +91,30 @@ def pytest_runtest_makereport(item: pytest.Item):
 
 @pytest.fixture(autouse=True)
 def settled(request, transactional_db) -> Iterator[None]:
-    """No job of one test may still run in the next, where the tables were emptied under it."""
+    """Have no test disturbed by the tables that were emptied after the one before, while the module's worker lived on.
+
+    No job of one test may still run in the next; nor may the worker find itself unknown there, take itself for lost,
+    and give back what it had just claimed.
+    """
     alias = request.getfixturevalue("lite") if "lite" in request.fixturenames else "default"
+    stash = request.node.getparent(pytest.Module).stash
+    if MODULE_WORKER in stash and KNOWN in stash:
+        _make_known_again(stash[MODULE_WORKER], alias, *stash[KNOWN])
     yield
-    if MODULE_WORKER in request.node.getparent(pytest.Module).stash:
+    if MODULE_WORKER in stash:
         running = Job.objects.using(alias).filter(state="running")
         wait_until(lambda: not running.exists(), 20)
+        process = stash[MODULE_WORKER]
+        stash[KNOWN] = Worker.objects.using(alias).filter(pid=process.pid).first(), process.output.count(LOST)
+
+
+def _make_known_again(process: WorkerProcess, alias: str, row: Worker | None, losses: int) -> None:
+    """Put the worker's row back, unless it renewed itself without one: then wait until it has got over that."""
+    if row is not None:
+        workers = Worker.objects.using(alias)
+        workers.bulk_create([row], ignore_conflicts=True)
+        if not workers.filter(id=row.id, started_at=row.started_at).exists():
+            wait_until(lambda: process.output.count(LOST) > losses)
 
 
 @pytest.fixture
