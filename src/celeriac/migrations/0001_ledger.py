@@ -5,8 +5,6 @@ from typing import Any
 import django.db.models.deletion
 from django.db import migrations, models
 
-import celeriac.ledger.states
-
 
 def indexes_of_their_own(_apps: Any, schema_editor: Any) -> None:
     """Make what Django's indexes cannot say."""
@@ -234,51 +232,20 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(
-                            (
-                                "state__in",
-                                ["waiting", "scheduled", "ready", "running", "succeeded", "dead", "cancelled"],
-                            )
-                        ),
-                        name="celeriac_job_state",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("state", "running"), ("worker__isnull", False)),
-                            models.Q(models.Q(("state", "running"), _negated=True), ("worker__isnull", True)),
-                            _connector="OR",
-                        ),
-                        name="celeriac_job_running_has_worker",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
+                            models.Q(
+                                ("finished_at__isnull", True),
+                                ("state__in", ["ready", "scheduled", "waiting"]),
+                                ("worker__isnull", True),
+                            ),
+                            models.Q(("finished_at__isnull", True), ("state", "running"), ("worker__isnull", False)),
                             models.Q(
                                 ("finished_at__isnull", False),
-                                (
-                                    "state__in",
-                                    [
-                                        celeriac.ledger.states.State["CANCELLED"],
-                                        celeriac.ledger.states.State["DEAD"],
-                                        celeriac.ledger.states.State["SUCCEEDED"],
-                                    ],
-                                ),
-                            ),
-                            models.Q(
-                                models.Q(
-                                    (
-                                        "state__in",
-                                        [
-                                            celeriac.ledger.states.State["CANCELLED"],
-                                            celeriac.ledger.states.State["DEAD"],
-                                            celeriac.ledger.states.State["SUCCEEDED"],
-                                        ],
-                                    ),
-                                    _negated=True,
-                                ),
-                                ("finished_at__isnull", True),
+                                ("state__in", ["cancelled", "dead", "succeeded"]),
+                                ("worker__isnull", True),
                             ),
                             _connector="OR",
                         ),
-                        name="celeriac_job_ended_has_finished_at",
+                        name="celeriac_job_state",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
