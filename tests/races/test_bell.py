@@ -6,11 +6,14 @@ import threading
 
 import psycopg
 import pytest
+from django.db import connections, transaction
 from django.db.utils import OperationalError
 
+from celeriac import faults
 from celeriac.ledger import bell
 from tests.ledger_helpers import a_job
 from tests.races.conftest import PATIENCE
+from tests.shop.celery import app
 from tests.waiting import wait_until
 
 
@@ -71,6 +74,31 @@ def test_a_rolled_back_transaction_rings_nothing(ledger, actor, heard):
 def test_outside_a_transaction_it_rings_at_once(heard, transactional_db):
     bell.ring_on_commit(["now"])
     assert heard("now") == ["now"]
+
+
+def test_who_commits_by_hand_may_ask_too(ledger, heard):
+    """Django runs no hook after such a commit, so the bell is early: who hears it finds the job at a later look."""
+    connection = connections["default"]
+    connection.set_autocommit(False)
+    try:
+        app.send_task("tests.shop.tasks.noop", queue="by hand")
+        assert heard("by hand") == ["by hand"]
+        connection.commit()
+    finally:
+        connection.set_autocommit(True)
+    assert len(ledger.claim(queue="by hand")) == 1
+
+
+def test_a_bell_that_breaks_does_not_undo_what_was_asked(ledger, caplog):
+    def breaks():
+        raise RuntimeError("can't start new thread")
+
+    with faults.armed("bell.before_ring", breaks):
+        app.send_task("tests.shop.tasks.noop", queue="all the same")
+        with transaction.atomic():
+            app.send_task("tests.shop.tasks.noop", queue="all the same")
+    assert len(ledger.claim(limit=3, queue="all the same")) == 2
+    assert [record.message for record in caplog.records].count(bell.UNRUNG) == 2
 
 
 def test_a_ring_while_the_last_notify_is_in_flight_is_not_lost(heard, monkeypatch):

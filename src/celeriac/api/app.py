@@ -1,10 +1,11 @@
 """`celeriac.Celery`: the one changed import."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import celery
-from celery.result import AsyncResult
+from celery.result import AsyncResult as Result
 from kombu.utils.objects import cached_property
 
 from celeriac.api import builtins
@@ -55,6 +56,19 @@ class Celery(celery.Celery):
         # one map: whatever is asked of the configuration is looked for in each.
         source.maps.insert(-1, ours)
 
+    # Celery's own, but kept where Python finds them without a call: kombu's property makes two and takes a lock each
+    # time, and a call of a task asks for both.
+
+    @functools.cached_property
+    def amqp(self) -> Any:
+        """What makes messages, and knows the routes."""
+        return super().amqp
+
+    @functools.cached_property
+    def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
+        """The class of results of this app's tasks."""
+        return super().AsyncResult
+
     @cached_property
     def Beat(self) -> Any:  # noqa: N802 - Celery's name
         """The program that `celery beat` starts."""
@@ -74,7 +88,7 @@ class Celery(celery.Celery):
         eta: Any = None,
         task_id: str | None = None,
         **options: Any,
-    ) -> AsyncResult:
+    ) -> Result:
         """Insert a job for the task *name*; takes what `celery.Celery.send_task` takes, and `durable`.
 
         The insert joins the transaction open on the ledger's alias: the job exists if and only if that commits.
@@ -95,21 +109,23 @@ class Celery(celery.Celery):
             return super().send_task(name, args, kwargs, **options)
         parent = self.current_worker_task
         asked = self.ask(name, args, kwargs, task, options, parent)
+        # Made first: what runs just after the wait for the database costs several times as much.
+        result = self.answer(asked.task_id, asked.ignore_result, options.get("result_cls"))
         run = current_run(asked.task_id)
         if run is not None and not run.settled:
             run.again = asked.job
-            result = self.answer(asked.task_id, asked.ignore_result, options.get("result_cls"))
         else:
             # Here and not above: a project imports this class before the models are there.
             from celeriac.api.enqueue import enqueue
 
             [task_id] = enqueue([asked])
-            result = self.answer(task_id, asked.ignore_result, options.get("result_cls"))
+            if task_id != asked.task_id:
+                result = self.answer(task_id, asked.ignore_result, options.get("result_cls"))
         if parent is not None and options.get("add_to_parent", True):
             parent.add_trail(result)
         return result
 
-    def enqueue_many(self, signatures: Iterable[Any]) -> Sequence[AsyncResult]:
+    def enqueue_many(self, signatures: Iterable[Any]) -> Sequence[Result]:
         """Insert a job for each signature of a plain task, in one statement per 1,000, and return their results.
 
         Raises:
@@ -136,7 +152,7 @@ class Celery(celery.Celery):
             options = {**options, "priority": (parent.request.delivery_info or {}).get("priority")}
         return ask(self, name, args, kwargs, task, options, parent)
 
-    def answer(self, task_id: str, ignored: bool | None, cls: Any = None) -> AsyncResult:  # noqa: FBT001
+    def answer(self, task_id: str, ignored: bool | None, cls: Any = None) -> Result:  # noqa: FBT001
         """Return the result of a call that was asked; *ignored*: nobody is to wait for it."""
         result = (cls or self.AsyncResult)(task_id)
         result.ignored = ignored

@@ -14,7 +14,7 @@ from celeriac.api import payload
 from celeriac.api.builtins import SAME_AS
 from celeriac.api.options import Asked
 from celeriac.ledger import bell
-from celeriac.ledger.database import writing
+from celeriac.ledger.database import connection_of, writing
 from celeriac.ledger.rows import NewJob
 from celeriac.ledger.verbs.insert import insert
 from celeriac.ledger.verbs.insert_keyed import Keyed, insert_keyed
@@ -59,19 +59,20 @@ def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
         else:
             keyed.append(index)
     answers: Answers = {}
+    connection = connection_of()
     if keyed:
         with writing():
             insert(made)
             answers = {index: put(calls[index]) for index in keyed}
         made += [calls[index].job for index in keyed if _is_there(answers, index)]
     else:
-        insert(made)
+        insert(made, using=connection)
     rings = set()
     for job in made:
         rings.add(job.queue)
         if job.delay > 0 or job.run_at is not None or job.lane:
             rings.add(bell.SCHEDULED)
-    bell.ring_on_commit(rings)
+    bell.ring_on_commit(rings, using=connection)
     return answers
 
 

@@ -9,7 +9,7 @@ from celery.utils.functional import maybe_list
 from celery.utils.time import maybe_make_aware
 
 from celeriac.api import payload
-from celeriac.api.keys import Terms, rules_for, with_keys
+from celeriac.api.keys import NO_RULES, Terms, rules_for, with_keys
 from celeriac.ledger.ids import job_id, new_id, new_uuid
 from celeriac.ledger.rows import NewJob
 
@@ -27,7 +27,8 @@ _BROKER_ONLY = frozenset(
 _DESTINATION = frozenset({"queue", "exchange", "routing_key"})
 
 #: Options that a row has a column for. With these and the broker's alone a call has no headers.
-_IN_COLUMNS = _DESTINATION | {"priority", "countdown", "eta", "expires", "retries"}
+_TIMES = frozenset({"countdown", "eta", "expires"})
+_IN_COLUMNS = _DESTINATION | _TIMES | {"priority", "retries"}
 _NO_HEADERS = _BROKER_ONLY | _IN_COLUMNS | {"task_id", "ignore_result"}
 
 
@@ -66,8 +67,6 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
     headers = _headers(parent, task, task_id, options, other_id=named is not None and str(id_) != task_id)
     run = getattr(task, "run", None)
     packed_args, packed_kwargs = payload.encode_call(name, args or (), kwargs or {}, run)
-    delay, run_at = _when(app, options.get("countdown"), options.get("eta"))
-    expires_in, expires_at = _expiry(app, options.get("expires"))
     job = NewJob(
         id=id_,
         task=name,
@@ -77,15 +76,12 @@ def ask(app: Any, name: str, args: Any, kwargs: Any, task: Any, options: dict[st
         kwargs=packed_kwargs,
         headers=payload.encode(headers) if headers else "{}",
         attempt=int(options.get("retries") or 0),
-        delay=delay,
-        run_at=run_at,
-        expires_in=expires_in,
-        expires_at=expires_at,
         fresh=not named,
+        **_times(app, options),
     )
     terms = None
-    if rules and not options.get("retries"):  # a retry is of a job that has its keys
-        job, terms = with_keys(job, rules, task, args or (), kwargs or {}, timed=bool(delay or run_at))
+    if rules is not NO_RULES and rules and not options.get("retries"):  # a retry is of a job that has its keys
+        job, terms = with_keys(job, rules, task, args or (), kwargs or {}, timed=bool(job.delay or job.run_at))
     routing = {"exchange": "", "routing_key": queue_name}
     return Asked(task_id, job, options.get("ignore_result"), headers, routing, terms, bool(named))
 
@@ -179,18 +175,21 @@ def _moment(app: Any, value: datetime | str) -> datetime:
     return aware
 
 
-def _when(app: Any, countdown: Any, eta: Any) -> tuple[float, datetime | None]:
+def _times(app: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the row has other than its defaults of when it runs, and until when it may."""
+    if _TIMES.isdisjoint(options):
+        return {}
+    times: dict[str, Any] = {}
+    countdown, eta, expires = (options.get(name) for name in ("countdown", "eta", "expires"))
     if countdown:
-        return max(0.0, _seconds(countdown)), None
-    return 0.0, _moment(app, eta) if eta else None
-
-
-def _expiry(app: Any, expires: Any) -> tuple[float | None, datetime | None]:
-    if expires is None:
-        return None, None
+        times["delay"] = max(0.0, _seconds(countdown))
+    elif eta:
+        times["run_at"] = _moment(app, eta)
     if isinstance(expires, Real | timedelta):
-        return _seconds(expires), None
-    return None, _moment(app, expires)
+        times["expires_in"] = _seconds(expires)
+    elif expires is not None:
+        times["expires_at"] = _moment(app, expires)
+    return times
 
 
 def _seconds(value: Any) -> float:

@@ -8,6 +8,7 @@ Where the database cannot notify, only the door bell rings (`doorbell`), and who
 """
 
 import atexit
+import logging
 import os
 import threading
 import time
@@ -20,7 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac import faults
 from celeriac.ledger import doorbell
-from celeriac.ledger.database import alias_of, can_notify, connection_of, has_psycopg, poll_seconds
+from celeriac.ledger.database import Using, alias_of, can_notify, connection_of, poll_seconds
 from celeriac.ledger.listener import READY, Listener
 from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 
@@ -37,6 +38,8 @@ __all__ = [
     "wait_for_end",
 ]
 
+logger = logging.getLogger("celeriac")
+
 DONE = "celeriac_done"
 
 #: In place of a queue's name: a job was scheduled, so whoever stages may have to look earlier than planned.
@@ -44,6 +47,8 @@ SCHEDULED = "\x01scheduled"
 
 #: In place of a queue's name: somebody asked to cancel a job that runs.
 CANCEL = "\x01cancel"
+
+UNRUNG = "celeriac bell: could not be rung; whoever waits for it looks by itself"
 
 #: The thread gives its connection back after this many seconds without a ring or a waiter.
 IDLE_SECONDS = 5.0
@@ -157,7 +162,7 @@ _ringer: _Ringer | None = None
 _starting = threading.Lock()
 
 
-def _get_ringer(using: str | None) -> _Ringer:
+def _get_ringer(using: Using) -> _Ringer:
     global _ringer
     ringer = _ringer
     if ringer is None or ringer.over or ringer.pid != os.getpid():
@@ -202,19 +207,31 @@ def _ring_ready(connection: BaseDatabaseWrapper, queues: Iterable[str]) -> None:
     faults.point("bell.before_ring")
     for queue in queues:
         near = doorbell.ring(queue, connection)
-        if has_psycopg(connection):
+        if can_notify(connection):
             _get_ringer(connection.alias).ring(READY, queue, at_once=not near)
 
 
-def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: str | None = None) -> None:
+def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: Using = None) -> None:
     """Ring once the transaction open on the ledger's connection, if any, has committed; *done*: jobs ended in it."""
     connection = connection_of(using)
-    connection.on_commit(partial(_ring_ready, connection, tuple(queues)), robust=True)
-    if done:
-        connection.on_commit(partial(ring_done, using=using), robust=True)
+    ring = partial(_ring, connection, tuple(queues), done=done)
+    if connection.in_atomic_block:
+        connection.on_commit(ring)
+    else:  # what there is to see is committed, or will be by hand
+        ring()
 
 
-def ring_done(*, using: str | None = None) -> None:
+def _ring(connection: BaseDatabaseWrapper, queues: Iterable[str], *, done: bool) -> None:
+    try:
+        _ring_ready(connection, queues)
+        if done:
+            ring_done(using=connection)
+    except Exception:
+        # What was asked for is in the ledger: the caller must not take it for undone.
+        logger.exception(UNRUNG)
+
+
+def ring_done(*, using: Using = None) -> None:
     """Tell whoever waits for results that some job ended."""
     if can_notify(using):
         _get_ringer(using).ring(DONE, "")

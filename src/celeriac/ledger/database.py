@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
@@ -21,14 +21,15 @@ from celeriac.errors import LedgerMissing, NotMigrated
 from celeriac.ledger import prepared
 
 __all__ = [
+    "Using",
     "alias_of",
     "can_notify",
     "clock",
     "connection_of",
     "execute",
     "expect_forks",
+    "explain",
     "explained",
-    "has_psycopg",
     "insert_cursor",
     "is_postgresql",
     "keeps_sessions",
@@ -43,17 +44,25 @@ __all__ = [
 TABLES = ("celeriac_job", "celeriac_attempt", "celeriac_edge", "celeriac_worker", "celeriac_lease", "celeriac_queue")
 
 
-def alias_of(using: str | None = None) -> str:
-    """Return *using* or the ledger's alias."""
+#: The ledger's database: its alias, or this thread's connection to it, where a caller has that in hand.
+Using = str | BaseDatabaseWrapper | None
+
+
+def alias_of(using: Using = None) -> str:
+    """Return the alias that *using* means, or the ledger's."""
+    if isinstance(using, BaseDatabaseWrapper):
+        return using.alias
     return using or settings().DATABASE
 
 
-def connection_of(using: str | None = None) -> BaseDatabaseWrapper:
+def connection_of(using: Using = None) -> BaseDatabaseWrapper:
     """Return this thread's connection to the ledger.
 
     Raises:
         LedgerMissing: when the alias is not one of DATABASES.
     """
+    if isinstance(using, BaseDatabaseWrapper):
+        return using
     alias = alias_of(using)
     try:
         return connections[alias]
@@ -75,18 +84,14 @@ def _vendor(alias: str) -> str:
     return connection_of(alias).vendor
 
 
-def can_notify(using: str | None = None) -> bool:
-    """Whether the ledger's database can ring a bell (LISTEN/NOTIFY)."""
-    return _notifies(alias_of(using))
+def can_notify(using: Using = None) -> bool:
+    """Whether it is psycopg 3 that talks to the ledger's database: it can ring a bell (LISTEN/NOTIFY), and prepare."""
+    return _has_psycopg(alias_of(using))
 
 
 @cache
-def _notifies(alias: str) -> bool:
-    return has_psycopg(connection_of(alias))
-
-
-def has_psycopg(connection: BaseDatabaseWrapper) -> bool:
-    """Whether it is psycopg 3 that talks to this database, which can notify and prepare."""
+def _has_psycopg(alias: str) -> bool:
+    connection = connection_of(alias)
     driver: Any = getattr(connection, "Database", None)
     return connection.vendor == "postgresql" and driver.__name__ == "psycopg"
 
@@ -126,18 +131,20 @@ def _not_migrated(connection: BaseDatabaseWrapper) -> NotMigrated:
     )
 
 
-class explained:  # noqa: N801 - a context manager; made by contextlib it would cost a call of a task three more
+@contextmanager
+def explained(using: Using = None) -> Iterator[None]:
     """Turn "no such table" into `NotMigrated`; every other error passes as it is."""
+    try:
+        yield
+    except DatabaseError as error:
+        explain(error, using)
+        raise
 
-    def __init__(self, using: str | None = None) -> None:
-        self._using = using
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, DatabaseError) and _names_missing_table(error):
-            raise _not_migrated(connection_of(self._using)) from error
+def explain(error: DatabaseError, using: Using = None) -> None:
+    """Raise `NotMigrated` if that is what *error* means."""
+    if _names_missing_table(error):
+        raise _not_migrated(connection_of(using)) from error
 
 
 def _names_missing_table(error: DatabaseError) -> bool:
@@ -160,12 +167,12 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
         return rows
 
 
-def insert_cursor(connection: BaseDatabaseWrapper, params: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """Return the cursor for a caller's INSERT of *params* on PostgreSQL, on the caller's own *connection*."""
-    return prepared.watched_cursor(connection, params) if has_psycopg(connection) else connection.cursor()
+def insert_cursor(connection: BaseDatabaseWrapper) -> Any:
+    """Return the cursor for a caller's INSERT on PostgreSQL, on the caller's own *connection*."""
+    return prepared.watched_cursor(connection) if can_notify(connection) else connection.cursor()
 
 
-def clock(using: str | None = None) -> datetime:
+def clock(using: Using = None) -> datetime:
     """Return the database's time, as Django stores times. SQLite has no other clock than ours."""
     connection = connection_of(using)
     if connection.vendor == "sqlite":
@@ -189,7 +196,7 @@ def locked(rows: QuerySet[Row], using: str | None = None) -> QuerySet[Row]:
 
 
 @contextmanager
-def writing(using: str | None = None) -> Iterator[str]:
+def writing(using: Using = None) -> Iterator[str]:
     """A transaction that holds SQLite's write lock from its first statement on.
 
     SQLite refuses at once ("database is locked", no waiting) to turn a transaction that has read into one that writes

@@ -15,7 +15,7 @@ from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from celeriac.ledger.database import alias_of, clock, locked, writing
+from celeriac.ledger.database import Using, alias_of, clock, locked, writing
 from celeriac.ledger.models import Attempt, Edge, Job, Queue
 from celeriac.ledger.portable_edges import wait_again
 from celeriac.ledger.rows import ClaimedJob, Ending, Failure, NewJob, Return
@@ -51,7 +51,7 @@ def stored(when: datetime | None) -> datetime | None:
     return timezone.make_naive(when) if when.tzinfo else timezone.make_aware(when)
 
 
-def insert(jobs: Sequence[NewJob], *, using: str | None = None) -> int:
+def insert(jobs: Sequence[NewJob], *, using: Using = None) -> int:
     now = clock(using)
     asked = {job.id: job for job in reversed(jobs)}  # the first counts where an id is there twice
     rows = [row_of(job, now) for job in reversed(asked.values())]

@@ -9,11 +9,12 @@ prepared. So it is done for our own statements only, where the connection is pro
 
 import weakref
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from celeriac.ledger.straight import Prepared, Straight, goes_straight
 
 __all__ = ["fetch", "is_pinned", "is_pooled", "may_prepare", "pin", "watched_cursor"]
 
@@ -42,19 +43,15 @@ SMALL = 16 * 1024
 class _Session:
     """What is known of one of psycopg's connections."""
 
-    __slots__ = ("direct", "kept", "pinned", "raw", "uses")
+    __slots__ = ("direct", "kept", "pinned", "raw", "straight", "uses")
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
         self.uses = 0
         self.pinned: str | None = None
         self.direct: bool | None = None
-        self.kept: list[Any] = []  # its cursor, while nobody uses that
-
-    def keep(self, cursor: Any, params: Mapping[str, Any]) -> None:
-        """Have *cursor*, which ran with *params*, run the next statement too, unless it holds on to much."""
-        if sum([len(value) for value in params.values() if type(value) is str]) <= SMALL:
-            self.kept[:] = [cursor]
+        self.kept: Any = None  # the cursor of its pinned statement
+        self.straight: dict[str, Prepared] = {}  # the INSERTs it has prepared
 
 
 #: By Django's connection, which has one of psycopg's after the other.
@@ -113,54 +110,39 @@ def is_pinned(connection: BaseDatabaseWrapper, name: str) -> bool:
 
 
 def fetch(connection: BaseDatabaseWrapper, query: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Prepare and run a statement, past what watches Django's cursors, and return its rows."""
+    """Prepare and run a statement, past what watches Django's cursors, and return its rows.
+
+    The cursor stays from one statement to the next, and so need not learn again how to write the same one's values.
+    """
     session = _session(connection)
-    cursor = _take(connection, session)
+    cursor = session.kept or _new_cursor(connection)
+    session.kept = None
     cursor.execute(query, params)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
-    if len(rows) <= 1:
-        session.keep(cursor, params)
+    if len(rows) <= 1 and sum([len(value) for value in params.values() if type(value) is str]) <= SMALL:
+        session.kept = cursor
     return rows
 
 
-def watched_cursor(connection: BaseDatabaseWrapper, params: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """Return a cursor as `connection.cursor()` does, wrapped as that is, which prepares if it may; for *params*.
+def watched_cursor(connection: BaseDatabaseWrapper) -> Any:
+    """Return a cursor for an INSERT, wrapped as `connection.cursor()` is, which prepares if it may.
 
-    Where statements are logged it is that one: whoever looks at them wants to see the values.
+    Where statements are logged it is Django's own: whoever looks at them wants to see the values.
     """
-    connection.ensure_connection()
+    if connection.connection is None:
+        connection.ensure_connection()
     session = _session(connection)
     session.uses += 1
-    if session.uses < USES or connection.queries_logged or not _is_direct(connection, session):
+    if session.uses < USES or connection.queries_logged or not (session.direct or _is_direct(connection, session)):
+        return connection.cursor()
+    if not goes_straight(session.raw):
         return connection.cursor()
     connection.validate_thread_sharing()
-    return _Lent(connection, session, params)
+    cursor: Any = Straight(session.raw, session.straight)
+    return connection.make_cursor(cursor)
 
 
-class _Lent:
-    """The session's cursor, for an INSERT without an answer."""
-
-    def __init__(self, connection: BaseDatabaseWrapper, session: _Session, params: Mapping[str, Any]) -> None:
-        self._connection = connection
-        self._session = session
-        self._params = params
-
-    def __enter__(self) -> Any:
-        self._cursor = _take(self._connection, self._session)
-        return self._connection.make_cursor(self._cursor)
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        if kind is None:
-            self._session.keep(self._cursor, self._params)
-
-
-def _take(connection: BaseDatabaseWrapper, session: _Session) -> Any:
-    """Return the session's cursor, for this use alone.
-
-    It stays from one statement to the next, and so need not learn again how to write the values of the same one.
-    """
-    if session.kept:
-        return session.kept.pop()
+def _new_cursor(connection: BaseDatabaseWrapper) -> Any:
     cursor = _preparing()(connection.connection)
     if connection.timezone is not None:
         # A third of the time for a claim's rows. Moments without a time zone are Django's making, from text.

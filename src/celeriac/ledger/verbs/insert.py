@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db import DatabaseError
+
 from celeriac import events, faults
 from celeriac.ledger import portable
 from celeriac.ledger.columns import alike, arrays, batches
-from celeriac.ledger.database import connection_of, explained, insert_cursor, statement, writing
+from celeriac.ledger.database import Using, connection_of, explain, insert_cursor, statement, writing
 from celeriac.ledger.models import Edge
 from celeriac.ledger.rows import NewJob
 
@@ -18,7 +20,7 @@ __all__ = ["insert", "insert_waiting", "write_jobs"]
 UNLESS_THERE = "\nON CONFLICT (id) DO NOTHING"
 
 
-def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
+def insert(jobs: Iterable[NewJob], *, using: Using = None) -> int:
     """Insert *jobs* and return how many rows that made; an id already there is not asked twice.
 
     Raises:
@@ -27,37 +29,45 @@ def insert(jobs: Iterable[NewJob], *, using: str | None = None) -> int:
     """
     inserted = 0
     for batch in batches(jobs):
-        with explained(using):
+        try:
             inserted += write_jobs(batch, using)
+        except DatabaseError as error:
+            explain(error, using)
+            raise
         faults.point("insert.after_statement")
         events.emit("insert", jobs=batch)
     return inserted
 
 
-def write_jobs(batch: list[NewJob], using: str | None) -> int:
+def write_jobs(batch: list[NewJob], using: Using) -> int:
     """Do what `insert` does, for a verb that tells of it under its own name."""
     connection = connection_of(using)
     if connection.vendor != "postgresql":
         return portable.insert(batch, using=using)
-    text, values = _form(batch)
-    with insert_cursor(connection, values) as cursor:
-        cursor.execute(text, values)
-        inserted = int(cursor.rowcount)
-        if inserted < len(batch):
+    plain = _plain(batch)
+    text, values = plain or (statement("insert"), arrays(batch))
+    cursor = insert_cursor(connection) if plain else connection.cursor()
+    cursor.execute(text, values)
+    if "ON CONFLICT" not in text:
+        return len(batch)  # or it would have raised
+    inserted = int(cursor.rowcount)
+    if inserted < len(batch):
+        with connection.cursor() as cursor:
             cursor.execute(statement("revive"), arrays(batch))
             inserted += int(cursor.rowcount)
     return inserted
 
 
-def _form(batch: list[NewJob]) -> tuple[str, dict[str, Any]]:
-    """Return the least statement that can insert *batch*, and what it takes."""
+def _plain(batch: list[NewJob]) -> tuple[str, dict[str, Any]] | None:
+    """Return the least statement that can insert *batch*, and what it takes, if that is text, numbers and times."""
     first = batch[0]
+    if not first.plain:
+        return None
     unless = "" if first.fresh else UNLESS_THERE
-    if first.plain and len(batch) == 1:
+    if len(batch) == 1:
         return statement("insert_now" if first.at_once else "insert_one") + unless, first._asdict()
-    if first.plain and (values := alike(batch)) is not None:
-        return statement("insert_alike") + unless, values
-    return statement("insert"), arrays(batch)
+    values = alike(batch)
+    return None if values is None else (statement("insert_alike") + unless, values)
 
 
 def insert_waiting(job: NewJob, parents: Sequence[UUID], *, using: str | None = None) -> bool:
