@@ -1,21 +1,23 @@
 """What the caller pays: one call, one call inside a transaction, and many in bulk. No worker runs.
 
-Beside each call that is an INSERT goes a bare one: a disk's flushes take 0.2 ms in one second and 4 ms in the next, and
-only neighbours in time can be compared.
+Calls come twenty in a row, as every system's do. Where a call is an INSERT, twenty bare ones follow: a disk's flushes
+take 0.2 ms in one second and 4 ms in the next, and only neighbours in time can be compared.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import psycopg
 
 from measures import quantile
-from measures.limits import ONE, TABLE
+from measures.limits import TABLE
 
 FIGURES = {
     "one p50": "µs",
@@ -26,19 +28,13 @@ FIGURES = {
     "bulk rate": "/s",
 }
 
-TOGETHER = 20  # calls in a transaction
+TOGETHER = 20  # calls in a row, and in a transaction
 
 
 def run(stand: Any) -> dict[str, float]:
     stand.stop_worker()
     system, seconds = stand.system, stand.plan["enqueue_seconds"]
-    bare: list[float] = []
-    if system.inserts:
-        with psycopg.connect(os.environ["BENCH_POSTGRES"], autocommit=True) as connection:
-            connection.execute(TABLE)
-            taken = calls(system, 2 * seconds, beside=lambda: bare.append(insert(connection)))
-    else:
-        taken = calls(system, seconds)
+    taken, bare = side_by_side(system, seconds)
     figures = {
         "one p50": round(quantile(taken, 0.50)),
         "one p99": round(quantile(taken, 0.99)),
@@ -51,7 +47,7 @@ def run(stand: Any) -> dict[str, float]:
         end = time.monotonic() + seconds / 2
         while time.monotonic() < end:
             with system.atomic():
-                inside += calls(system, seconds, TOGETHER)
+                inside += calls(system)
         figures["in transaction p50"] = round(quantile(inside, 0.50))
     if system.has_bulk:
         count = 1_000
@@ -65,23 +61,40 @@ def run(stand: Any) -> dict[str, float]:
     return figures
 
 
-def calls(
-    system: Any, seconds: float, most: int = 1_000_000, beside: Callable[[], object] | None = None
-) -> list[float]:
-    """Return the µs of each call, for so long."""
+def side_by_side(system: Any, seconds: float) -> tuple[list[float], list[float]]:
+    """Return the µs of each call, and of each bare INSERT of its row if it is one: so long for each."""
+    taken: list[float] = []
+    bare: list[float] = []
+    if system.inserts:
+        beside: Any = psycopg.connect(os.environ["BENCH_POSTGRES"], autocommit=True)
+    else:
+        beside = nullcontext()
+    with beside as connection:
+        if connection:
+            connection.execute(TABLE)
+        end = time.monotonic() + seconds * (2 if connection else 1)
+        while time.monotonic() < end:
+            taken += calls(system)
+            if connection:
+                rows = [system.row(an_id()) for _ in range(TOGETHER)]
+                bare += repeated(lambda number, rows=rows: connection.execute(*rows[number]))
+    return taken, bare
+
+
+def calls(system: Any) -> list[float]:
+    return repeated(lambda number: system.enqueue_one("noop", number))
+
+
+def repeated(call: Callable[[int], object]) -> list[float]:
+    """Return the µs of each of a few calls."""
     taken = []
-    end = time.monotonic() + seconds
-    while len(taken) < most and time.monotonic() < end:
+    for number in range(TOGETHER):
         started = time.perf_counter()
-        system.enqueue_one("noop", len(taken))
+        call(number)
         taken.append((time.perf_counter() - started) * 1e6)
-        if beside:
-            beside()
     return taken
 
 
-def insert(connection: psycopg.Connection) -> float:
-    """Return the µs of one INSERT in autocommit of a row like Celeriac's."""
-    started = time.perf_counter()
-    connection.execute(ONE, [uuid4()])
-    return (time.perf_counter() - started) * 1e6
+def an_id() -> UUID:
+    """Return a new UUID that sorts by its time, as Celeriac's do."""
+    return UUID(int=time.time_ns() << 64 | random.getrandbits(64))

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 BENCH = Path(__file__).resolve().parent.parent
 
@@ -118,6 +119,13 @@ class System:
 
     #: Whether a call is an INSERT into PostgreSQL; then a bare one is measured beside it.
     inserts = False
+
+    def row(self, id_: UUID) -> tuple[str, list[object]]:
+        """Return that bare INSERT and its values: of a row like Celeriac's, in a table with two indexes."""
+        from measures.limits import ONE
+
+        return ONE, [id_]
+
     #: Tables of PostgreSQL that have the jobs.
     tables: tuple[str, ...] = ()
     #: Counts the jobs whose end PostgreSQL has no record of, of {count}; empty where nothing is recorded there.
