@@ -118,7 +118,7 @@ def test_a_pooler_that_nobody_told_of_is_found_out(pgbouncer):
     told = {**connections["default"].settings_dict, "HOST": "127.0.0.1", "PORT": pgbouncer}
     connection = ConnectionHandler({"default": told})["default"]
     for _ in range(2 * prepared.USES):
-        with prepared.watched_cursor(connection, {}) as cursor:
+        with prepared.watched_cursor(connection) as cursor:
             cursor.execute("SELECT count(*) FROM pg_prepared_statements")
             assert cursor.fetchone() == (0,)
     assert not prepared.may_prepare(connection)

@@ -215,24 +215,6 @@ def test_a_statement_within_a_statement_has_a_cursor_of_its_own(ledger):
     ledger.balances(inserted=prepared.USES + 3)
 
 
-def test_a_cursor_does_not_keep_a_large_claim(ledger):
-    prepared.pin(connection, "claim")
-    for count in (1, 2, 1):
-        for _ in range(count):
-            ledger.given()
-        assert len(ledger.claim(limit=2)) == count
-        assert bool(prepared._session(connection).kept) == (count == 1)
-
-
-def test_a_cursor_does_not_keep_large_results(ledger):
-    for result in ("1", f'"{"x" * prepared.SMALL}"'):
-        ledger.given()
-        [job] = ledger.claim()
-        prepared.pin(connection, "finish")
-        assert ledger.finish(ending(job, result=result)).count == 1
-        assert bool(prepared._session(connection).kept) == (result == "1")
-
-
 def test_after_an_error_the_next_insert_is_as_good(ledger):
     for _ in range(prepared.USES):
         ledger.insert(a_job())

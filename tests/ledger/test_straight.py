@@ -1,4 +1,4 @@
-"""A caller's INSERT past psycopg's cursor does what it did through it."""
+"""Past psycopg's cursor a caller's INSERT and a worker's claims and ends do what they did through it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connections, transaction
+from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connections, transaction
 
 from celeriac.ledger import prepared, straight
 from celeriac.ledger.straight import Straight
-from tests.ledger_helpers import Ledger, a_job, an_id
+from tests.ledger_helpers import Ledger, a_job, an_id, ending, story
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,7 +92,7 @@ def test_an_id_that_is_there_is_asked_once(warm, sent):
 def test_what_the_server_refuses_is_djangos_error_and_leaves_no_trace(warm, sent):
     with pytest.raises(IntegrityError, match="celeriac_job_priority"):
         warm.insert(a_job(priority=10))
-    with pytest.raises(DataError, match="0x00"):
+    with pytest.raises(DataError, match="NUL"):
         warm.insert(a_job(queue="a\0b"))
     with pytest.raises(DataError, match="too long"):
         warm.insert(a_job(queue="q" * 201))
@@ -180,3 +180,40 @@ def test_it_can_be_interrupted_while_it_waits(warm, pg_dsn, monkeypatch):
             warm.insert(a_job())
         thread.join()
     assert warm.insert(a_job()) == 1
+
+
+def test_what_the_project_has_the_session_discard_is_prepared_again(warm, sent):
+    """At once, or after the transaction that fails of it."""
+    connection.connection.execute("DEALLOCATE ALL")
+    assert warm.insert(a_job()) == 1
+    with transaction.atomic():
+        connection.cursor().execute("DEALLOCATE ALL")
+        with pytest.raises(ProgrammingError, match=r'"celeriac[0-9]+" does not exist'):
+            warm.insert(a_job())
+        transaction.set_rollback(True)
+    assert warm.insert(a_job()) == 1
+    assert len(sent) == 3
+
+
+def test_a_claim_and_its_end_are_the_same_by_it(ledger, monkeypatch):
+    """All columns of a claim, and an end with a story, an odd text and nothing at all."""
+    fetched, fetch = [], Straight.fetch
+    monkeypatch.setattr(Straight, "fetch", lambda *args, **how: fetched.append(1) or fetch(*args, **how))
+    claims, ends = [], []
+    for straightly in (True, False):
+        prepared.pin(connection, "claim")
+        how = {"wraps": straight.goes_straight} if straightly else {"return_value": False}
+        with mock.patch.object(prepared, "goes_straight", **how):
+            ledger.insert(a_job(task=ODD, args=f'["{ODD}"]', run_at=WHEN - timedelta(days=9000), expires_at=WHEN))
+            [claimed] = ledger.claim()
+            prepared.pin(connection, "finish")
+            dead = ending(claimed, "dead", error=ODD, exception="ValueError", ran=0.25, ago=1e-7)
+            assert ledger.finish(dead, failures=[story(claimed, message=ODD)]).count == 1
+            assert ledger.finish(dead).stale == 1
+        claims.append(claimed._replace(id=None))
+        row = ledger.values(claimed)
+        ends.append({name: value for name, value in row.items() if not isinstance(value, datetime) and name != "id"})
+        assert [told.message for told in ledger.attempts(claimed)] == [ODD]
+    assert claims[0] == claims[1]
+    assert ends[0] == ends[1]
+    assert len(fetched) == 3

@@ -8,8 +8,7 @@ import pytest
 from django.db import connections
 from django.db.utils import DataError
 
-from celeriac.ledger import dead
-from celeriac.ledger.prepared import is_pinned
+from celeriac.ledger import dead, prepared
 from celeriac.ledger.verbs import finish
 from celeriac.outcomes import Kind, Outcome
 from celeriac.worker import flusher
@@ -74,18 +73,22 @@ def test_the_ends_of_quick_bodies_share_a_statement(patient):
     assert {ledger.state(job) for job in jobs} == {"succeeded"}
 
 
+def pinned_on(connection) -> str | None:
+    return prepared._session(connection).pinned
+
+
 def test_its_connection_plans_the_end_of_jobs_once(patient, monkeypatch):
     """Also the next one, when the first was cut: `patient` closes it after each write."""
     ledger, (flush, _, _), pinned = Ledger("default"), patient, []
     write = flusher.finish
     monkeypatch.setattr(
-        flusher, "finish", lambda *ends: pinned.append(is_pinned(connections["default"], "finish")) or write(*ends)
+        flusher, "finish", lambda *ends: pinned.append(pinned_on(connections["default"])) or write(*ends)
     )
     for job in ledger.running_many(2):
         flush.put(quick(job))
         flush.wait()
-    assert pinned == [True, True]
-    assert not is_pinned(connections["default"], "finish")  # nobody else's does
+    assert pinned == ["finish", "finish"]
+    assert pinned_on(connections["default"]) is None  # nobody else's does
 
 
 def test_the_end_of_a_slow_body_waits_for_nobody(patient):

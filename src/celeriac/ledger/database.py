@@ -158,13 +158,12 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
     Planned for the tables as they are, or once where the connection was pinned to that statement.
     """
     connection = connection_of(using)
-    if prepared.is_pinned(connection, name):
-        with connection.wrap_database_errors:
-            return prepared.fetch(connection, statement(name), params)
-    with connection.cursor() as cursor:
-        cursor.execute(statement(name), params)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+    rows: list[tuple[Any, ...]] | None = prepared.fetch(connection, name, statement(name), params)
+    if rows is None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement(name), params)
+            rows = cursor.fetchall()
+    return rows
 
 
 def insert_cursor(connection: BaseDatabaseWrapper) -> Any:
@@ -220,11 +219,12 @@ def writing(using: Using = None) -> Iterator[str]:
 #: thread that it does not have.
 _unforked = threading.RLock()
 _forks = False
+_NOTHING = nullcontext()
 
 
 def unforked() -> AbstractContextManager[object]:
     """Keep forks of this process away while a thread of it is inside of SQLite; other ledgers do not mind."""
-    return _unforked if _forks else nullcontext()
+    return _unforked if _forks else _NOTHING
 
 
 def expect_forks() -> None:

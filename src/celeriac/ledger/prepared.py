@@ -9,14 +9,13 @@ prepared. So it is done for our own statements only, where the connection is pro
 
 import weakref
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.ledger.straight import Prepared, Straight, goes_straight
 
-__all__ = ["fetch", "is_pinned", "is_pooled", "may_prepare", "pin", "watched_cursor"]
+__all__ = ["fetch", "is_pooled", "may_prepare", "pin", "watched_cursor"]
 
 #: From this use of a connection on its inserts are prepared: most requests make one or two calls, on a new connection.
 USES = 5
@@ -36,22 +35,17 @@ PINNED = {
 }
 
 
-#: Characters. A cursor holds on to its last statement's values and answer: with larger values it is let go.
-SMALL = 16 * 1024
-
-
 class _Session:
     """What is known of one of psycopg's connections."""
 
-    __slots__ = ("direct", "kept", "pinned", "raw", "straight", "uses")
+    __slots__ = ("direct", "pinned", "prepared", "raw", "uses")
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
         self.uses = 0
         self.pinned: str | None = None
         self.direct: bool | None = None
-        self.kept: Any = None  # the cursor of its pinned statement
-        self.straight: dict[str, Prepared] = {}  # the INSERTs it has prepared
+        self.prepared: dict[str, Prepared] = {}  # by a statement's text
 
 
 #: By Django's connection, which has one of psycopg's after the other.
@@ -104,24 +98,15 @@ def pin(connection: BaseDatabaseWrapper, name: str) -> None:
             session.pinned = name
 
 
-def is_pinned(connection: BaseDatabaseWrapper, name: str) -> bool:
-    """Whether `pin` was told of this connection and statement."""
-    return connection.connection is not None and _session(connection).pinned == name
-
-
-def fetch(connection: BaseDatabaseWrapper, query: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Prepare and run a statement, past what watches Django's cursors, and return its rows.
-
-    The cursor stays from one statement to the next, and so need not learn again how to write the same one's values.
-    """
-    session = _session(connection)
-    cursor = session.kept or _new_cursor(connection)
-    session.kept = None
-    cursor.execute(query, params)
-    rows: list[tuple[Any, ...]] = cursor.fetchall()
-    if len(rows) <= 1 and sum([len(value) for value in params.values() if type(value) is str]) <= SMALL:
-        session.kept = cursor
-    return rows
+def fetch(connection: BaseDatabaseWrapper, name: str, text: str, params: Mapping[str, Any]) -> Any:
+    """Return the rows of the statement *name*, past what watches Django's cursors, or None if it is not pinned here."""
+    session = _session(connection) if connection.connection is not None else None
+    if session is None or session.pinned != name or not goes_straight(session.raw):
+        return None
+    # Moments without a time zone are Django's making, from text.
+    binary = connection.timezone is not None
+    with connection.wrap_database_errors:
+        return Straight(session.raw, session.prepared).fetch(text, params, binary=binary)
 
 
 def watched_cursor(connection: BaseDatabaseWrapper) -> Any:
@@ -138,36 +123,5 @@ def watched_cursor(connection: BaseDatabaseWrapper) -> Any:
     if not goes_straight(session.raw):
         return connection.cursor()
     connection.validate_thread_sharing()
-    cursor: Any = Straight(session.raw, session.straight)
+    cursor: Any = Straight(session.raw, session.prepared)
     return connection.make_cursor(cursor)
-
-
-def _new_cursor(connection: BaseDatabaseWrapper) -> Any:
-    cursor = _preparing()(connection.connection)
-    if connection.timezone is not None:
-        # A third of the time for a claim's rows. Moments without a time zone are Django's making, from text.
-        cursor.format = _binary()
-    return cursor
-
-
-@cache
-def _binary() -> Any:
-    from psycopg.pq import Format
-
-    return Format.BINARY
-
-
-@cache
-def _preparing() -> Any:
-    import psycopg
-
-    class Preparing(psycopg.Cursor[Any]):
-        def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
-            session = self.connection
-            before, session.prepare_threshold = session.prepare_threshold, 0
-            try:
-                return super().execute(query, params, prepare=True)
-            finally:
-                session.prepare_threshold = before
-
-    return Preparing

@@ -1,14 +1,14 @@
-"""A caller's INSERT, prepared and sent by libpq's own calls.
+"""Statements that are prepared and sent by libpq's own calls: a caller's INSERT, a worker's claims and ends.
 
-It goes through Django's cursor wrapper, so whoever counts or traces a project's statements sees it; but not through
-psycopg's cursor, which learns each time how to write the values and what came back. For text, numbers and ids without
-an answer that is thirty functions, in each of which a processor that has just woken finds nothing in its caches
-(docs/decisions/0027-an-insert-goes-straight.md).
+psycopg's cursor learns each time how to write the values and what came back. For text, numbers and ids that is thirty
+functions, in each of which a processor that has just woken finds nothing in its caches
+(docs/decisions/0027-hot-statements-go-straight.md).
 """
 
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import count
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,7 +16,12 @@ __all__ = ["Prepared", "Straight", "goes_straight"]
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
+_NUMBERS = count(1)
+
 TEXT, BINARY = 0, 1  # libpq's formats
+
+#: What PostgreSQL says of a statement that somebody had the session discard (DISCARD ALL, DEALLOCATE ALL).
+FORGOTTEN = "26000"
 
 
 def goes_straight(raw: Any) -> bool:
@@ -40,7 +45,7 @@ class Prepared(NamedTuple):
 
 
 class Straight:
-    """A cursor for one INSERT; *prepared* is what its session, *connection*, has prepared so far."""
+    """A cursor for one statement; *prepared* is what its session, *connection*, has prepared so far."""
 
     __slots__ = ("connection", "prepared", "rowcount")
 
@@ -50,38 +55,50 @@ class Straight:
         self.rowcount = -1
 
     def execute(self, query: str, params: Mapping[str, Any]) -> None:
-        """Run *query*, whose placeholders are names of *params*: text, numbers, times and UUIDs."""
+        """Run *query*, whose placeholders are names of *params*: text, numbers, times and UUIDs. It has no answer."""
+        self.rowcount = self._run(query, params, TEXT).command_tuples
+
+    def fetch(self, query: str, params: Mapping[str, Any], *, binary: bool) -> list[tuple[Any, ...]]:
+        """Run *query* as `execute` does and return its rows, which psycopg reads in a third of the time if *binary*."""
+        result = self._run(query, params, BINARY if binary else TEXT)
+        reader = _libpq().reader(self.connection)
+        reader.set_pgresult(result)
+        rows: list[tuple[Any, ...]] = reader.load_rows(0, result.ntuples, tuple)
+        return rows
+
+    def _run(self, query: str, params: Mapping[str, Any], answer: int) -> Any:
         name, names, encoding = self.prepared.get(query) or self._prepare(query)
         values: list[bytes | None] = []
         formats = []
+        raw, libpq = self.connection, _libpq()
         for value in map(params.__getitem__, names):
-            if isinstance(value, str):
-                # By its length: as text it would end at the first NUL, and not be refused for it.
-                values.append(value.encode(encoding))
-                formats.append(BINARY)
-            elif isinstance(value, UUID):
+            if isinstance(value, UUID):
                 values.append(value.bytes)
                 formats.append(BINARY)
-            else:
-                values.append(None if value is None else str(value).encode())
-                formats.append(TEXT)
-        self._send(name, values, formats)
-
-    def _send(self, name: bytes, values: list[bytes | None], formats: list[int]) -> None:
-        raw, libpq = self.connection, _libpq()
+                continue
+            text = None if value is None else str(value).encode(encoding)
+            if text and b"\0" in text:
+                raise libpq.refused("PostgreSQL text cannot contain NUL (0x00) characters")  # libpq would cut it there
+            values.append(text)
+            formats.append(TEXT)
         with raw.lock:
-            raw.pgconn.send_query_prepared(name, values, formats)
+            raw.pgconn.send_query_prepared(name, values, formats, answer)
             # As psycopg itself waits: signals and green threads have their turn.
             [result] = raw.wait(libpq.execute(raw.pgconn))
-        if result.status != libpq.done:
-            raise libpq.error(result, raw.info.encoding)
-        self.rowcount = result.command_tuples
+        if result.status in libpq.fine:
+            return result
+        error = libpq.error(result, encoding)
+        if error.sqlstate == FORGOTTEN:
+            self.prepared.clear()
+            if raw.autocommit:
+                return self._run(query, params, answer)
+        raise error
 
     def _prepare(self, query: str) -> Prepared:
         names = list(dict.fromkeys(_PLACEHOLDER.findall(query)))
         numbered = _PLACEHOLDER.sub(lambda found: f"${names.index(found[1]) + 1}", query)
-        # Of a session that somebody shares between two of Django's connections each knows but its own.
-        name = f"celeriac_{id(self.prepared):x}_{len(self.prepared)}"
+        # Never the same again: two of Django's connections may share a session, and each knows but its own.
+        name = f"celeriac{next(_NUMBERS)}"
         self.connection.execute(f"PREPARE {name} AS {numbered}")
         self.prepared[query] = Prepared(name.encode(), names, self.connection.info.encoding)
         return self.prepared[query]
@@ -91,15 +108,18 @@ class _Libpq:
     """The names of psycopg that this module goes by."""
 
     def __init__(self) -> None:
-        from psycopg.errors import error_from_result
+        from psycopg.adapt import Transformer
+        from psycopg.errors import DataError, error_from_result
         from psycopg.generators import execute
         from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 
         self.execute = execute
         self.error = error_from_result
+        self.refused = DataError
         self.off = PipelineStatus.OFF
         self.in_transaction = TransactionStatus.INTRANS
-        self.done = ExecStatus.COMMAND_OK
+        self.fine = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
+        self.reader = Transformer
 
 
 @cache

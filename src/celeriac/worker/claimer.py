@@ -122,16 +122,16 @@ class Claimer(threading.Thread):
 
     def _claim_hot(self) -> None:
         # Not while others may take us for lost: no body would start.
-        while self._hot and self.dispatcher.free and not self._stopping and now() < self.dispatcher.board.fresh_until:
-            self._claim_from(next(iter(self._hot)))
+        board = self.dispatcher.board
+        while self._hot and (free := self.dispatcher.free) and not self._stopping and now() < board.fresh_until:
+            self._claim_from(next(iter(self._hot)), free)
 
     def queues(self) -> Iterable[str]:
         """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""
         return list(self.worker.app.amqp.queues.consume_from)
 
-    def _claim_from(self, queue: str) -> None:
+    def _claim_from(self, queue: str, free: int) -> None:
         self._hot.pop(queue)
-        free = self.dispatcher.free
         wanted = self.pace.capacity(free)
         self.dispatcher.claimed = now()
         # Not around the dispatch: the pool may make that wait for a process that is yet to be forked.
