@@ -127,9 +127,23 @@ def test_a_pipeline_is_left_to_psycopg(warm, sent):
 
 def test_where_the_project_lets_psycopg_prepare_it_is_left_to_psycopg(warm, sent):
     """After a rollback psycopg deallocates all that the session has prepared."""
+    connection.close()
+    connection.ensure_connection()
     connection.connection.prepare_threshold = 1
-    assert warm.insert(a_job()) == 1
+    for _ in range(2 * prepared.USES):
+        assert warm.insert(a_job()) == 1
     assert sent == []
+
+
+def test_where_psycopg_forgets_all_the_same_it_is_prepared_again(warm, sent):
+    """Let prepare from one day to the next, after our own statements were."""
+    connection.connection.prepare_threshold = 0
+    for _ in range(2):
+        with transaction.atomic():
+            connection.connection.execute("SELECT %s::int", [1])
+            transaction.set_rollback(True)
+        connection.connection.execute("SELECT 1")
+        assert warm.insert(a_job()) == 1
 
 
 def test_a_psycopg_without_these_names_is_used_as_any(warm, sent):
@@ -140,7 +154,7 @@ def test_a_psycopg_without_these_names_is_used_as_any(warm, sent):
 
 def test_two_of_djangos_connections_may_share_a_session(warm, sent):
     other = connection.copy()
-    other.connection = connection.connection
+    other.connection, other.autocommit = connection.connection, True
     with connection.wrap_database_errors:
         for _ in range(prepared.USES):
             cursor = prepared.watched_cursor(other)

@@ -81,7 +81,7 @@ def require_keys(task: type[Any]) -> Rules:
     key = inspect.getattr_static(task, "idempotency_key", None)
     rules = replace(rules, idempotency_key=None if isinstance(key, property) else key)
     _require(rules, task.name or task.__name__, _signature(task) if rules else None)
-    return rules
+    return NO_RULES if rules == NO_RULES else rules  # itself, which each call knows at a glance
 
 
 def _require(rules: Rules, name: str, signature: inspect.Signature | None) -> None:

@@ -214,11 +214,10 @@ def _ring_ready(connection: BaseDatabaseWrapper, queues: Iterable[str]) -> None:
 def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: Using = None) -> None:
     """Ring once the transaction open on the ledger's connection, if any, has committed; *done*: jobs ended in it."""
     connection = connection_of(using)
-    ring = partial(_ring, connection, tuple(queues), done=done)
     if connection.in_atomic_block:
-        connection.on_commit(ring)
+        connection.on_commit(partial(_ring, connection, tuple(queues), done=done))
     else:  # what there is to see is committed, or will be by hand
-        ring()
+        _ring(connection, queues, done=done)
 
 
 def _ring(connection: BaseDatabaseWrapper, queues: Iterable[str], *, done: bool) -> None:

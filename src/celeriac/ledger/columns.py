@@ -1,6 +1,6 @@
 """From rows to the arrays that a set-based statement takes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -57,7 +57,13 @@ def stories(failures: Sequence[Failure]) -> dict[str, list[Any] | str]:
 
 
 def batches(rows: Iterable[Any], size: int = BATCH) -> Iterable[list[Any]]:
-    """Yield *rows* in lists of at most *size*."""
+    """Return *rows* in lists of at most *size*."""
+    if isinstance(rows, list) and 0 < len(rows) <= size:
+        return [rows]
+    return _batches(rows, size)
+
+
+def _batches(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
     batch: list[Any] = []
     for row in rows:
         batch.append(row)

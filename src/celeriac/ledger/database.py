@@ -168,7 +168,7 @@ def execute(name: str, params: dict[str, Any], using: str | None = None) -> list
 
 def insert_cursor(connection: BaseDatabaseWrapper) -> Any:
     """Return the cursor for a caller's INSERT on PostgreSQL, on the caller's own *connection*."""
-    return prepared.watched_cursor(connection) if can_notify(connection) else connection.cursor()
+    return prepared.watched_cursor(connection) if _has_psycopg(connection.alias) else connection.cursor()
 
 
 def clock(using: Using = None) -> datetime:

@@ -68,9 +68,10 @@ def is_pooled(connection: BaseDatabaseWrapper) -> bool:
 
 
 def may_prepare(connection: BaseDatabaseWrapper) -> bool:
-    """Whether *connection*, which is open and psycopg's, is and stays one session of the server.
+    """Whether *connection*, which is open and psycopg's, is and stays one session of the server, ours to prepare in.
 
     A pooler gives its clients process numbers of its own making, by which they may cancel; the server's is another.
+    Where the project has psycopg prepare, that has the session forget, after a rollback, all that was prepared.
     """
     return _is_direct(connection, _session(connection))
 
@@ -78,7 +79,7 @@ def may_prepare(connection: BaseDatabaseWrapper) -> bool:
 def _is_direct(connection: BaseDatabaseWrapper, session: _Session) -> bool:
     if session.direct is None:
         raw = session.raw
-        if is_pooled(connection):
+        if is_pooled(connection) or raw.prepare_threshold is not None:
             session.direct = False
         else:
             [number] = raw.execute("SELECT pg_backend_pid()").fetchone()
@@ -101,7 +102,7 @@ def pin(connection: BaseDatabaseWrapper, name: str) -> None:
 def fetch(connection: BaseDatabaseWrapper, name: str, text: str, params: Mapping[str, Any]) -> Any:
     """Return the rows of the statement *name*, past what watches Django's cursors, or None if it is not pinned here."""
     session = _session(connection) if connection.connection is not None else None
-    if session is None or session.pinned != name or not goes_straight(session.raw):
+    if session is None or session.pinned != name or not goes_straight(connection):
         return None
     # Moments without a time zone are Django's making, from text.
     binary = connection.timezone is not None
@@ -120,7 +121,7 @@ def watched_cursor(connection: BaseDatabaseWrapper) -> Any:
     session.uses += 1
     if session.uses < USES or connection.queries_logged or not (session.direct or _is_direct(connection, session)):
         return connection.cursor()
-    if not goes_straight(session.raw):
+    if not goes_straight(connection):
         return connection.cursor()
     connection.validate_thread_sharing()
     cursor: Any = Straight(session.raw, session.prepared)

@@ -12,6 +12,8 @@ from itertools import count
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 __all__ = ["Prepared", "Straight", "goes_straight"]
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -24,16 +26,15 @@ TEXT, BINARY = 0, 1  # libpq's formats
 FORGOTTEN = "26000"
 
 
-def goes_straight(raw: Any) -> bool:
-    """Whether *raw*, a psycopg connection in one session of the server, takes such a statement now.
+def goes_straight(connection: BaseDatabaseWrapper) -> bool:
+    """Whether *connection*, which is psycopg's and one session of the server, takes such a statement now.
 
-    Not if psycopg has to begin a transaction first, nor in a pipeline, nor where the project lets psycopg prepare: then
-    it has the session forget, after a rollback, all that was prepared.
+    Not if psycopg has to begin a transaction first, nor in a pipeline.
     """
-    libpq = _libpq()
-    if libpq is None or raw.prepare_threshold is not None or raw.pgconn.pipeline_status != libpq.off:
+    libpq, pgconn = _libpq(), connection.connection.pgconn
+    if libpq is None or pgconn.pipeline_status != libpq.off:
         return False
-    return bool(raw.autocommit or raw.pgconn.transaction_status == libpq.in_transaction)
+    return bool(connection.autocommit or pgconn.transaction_status == libpq.in_transaction)
 
 
 class Prepared(NamedTuple):
@@ -73,7 +74,7 @@ class Straight:
         raw, libpq = self.connection, _libpq()
         for value in map(params.__getitem__, names):
             if isinstance(value, UUID):
-                values.append(value.bytes)
+                values.append(value.int.to_bytes(16))
                 formats.append(BINARY)
                 continue
             text = None if value is None else str(value).encode(encoding)
