@@ -15,13 +15,15 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac import faults
-from celeriac.ledger import doorbell
-from celeriac.ledger.database import Using, alias_of, can_notify, connection_of, poll_seconds
+from celeriac.ledger import doorbell, prepared
+from celeriac.ledger.columns import arrays
+from celeriac.ledger.database import Using, alias_of, can_notify, connection_of, execute, poll_seconds
 from celeriac.ledger.listener import READY, Listener
 from celeriac.loops import Backoff, is_outage, leave_signals_to_main
 
@@ -59,6 +61,11 @@ IDLE_SECONDS = 5.0
 GATHER_SECONDS = 0.005
 
 
+class _Ring(NamedTuple):
+    channel: str
+    payload: str
+
+
 class _Ringer(threading.Thread):
     """The process's background thread: sends what was rung, hears what ended."""
 
@@ -67,7 +74,7 @@ class _Ringer(threading.Thread):
         self.alias = alias
         self.pid = os.getpid()
         self.listener = Listener()
-        self.pending: deque[tuple[str, str]] = deque()
+        self.pending: deque[_Ring] = deque()
         self.waiters = 0
         self.generation = 0  # of "something ended"
         self.ended = threading.Condition()
@@ -81,7 +88,7 @@ class _Ringer(threading.Thread):
 
     def ring(self, channel: str, payload: str, *, at_once: bool = True) -> None:
         self.at_once = self.at_once or at_once
-        self.pending.append((channel, payload))
+        self.pending.append(_Ring(channel, payload))
         if not self._gathering:  # else it looks again by itself, and later than we appended
             self.listener.wake()
 
@@ -142,11 +149,8 @@ class _Ringer(threading.Thread):
         self.at_once = False
         rung = dict.fromkeys(self.pending.popleft() for _ in range(len(self.pending)))
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_notify(c, p) FROM unnest(%s::text[], %s::text[]) AS v (c, p)",
-                    [[channel for channel, _ in rung], [payload for _, payload in rung]],
-                )
+            prepared.pin(connection, "ring")
+            execute("ring", arrays(list(rung)), connection)
         except Exception:
             self.pending.extendleft(reversed(rung))  # sent again when the database is back
             raise
@@ -198,17 +202,15 @@ os.register_at_fork(after_in_child=_after_fork)
 atexit.register(close)
 
 
-def ring_ready(queues: Iterable[str], *, using: str | None = None) -> None:
+def ring_ready(queues: Iterable[str], *, using: Using = None) -> None:
     """Tell workers that *queues* have ready jobs. Call it after the commit; it does not wait for anything."""
-    _ring_ready(connection_of(using), queues)
-
-
-def _ring_ready(connection: BaseDatabaseWrapper, queues: Iterable[str]) -> None:
     faults.point("bell.before_ring")
+    connection = connection_of(using)
+    ringer = _get_ringer(connection.alias) if can_notify(connection.alias) else None
     for queue in queues:
         near = doorbell.ring(queue, connection)
-        if can_notify(connection):
-            _get_ringer(connection.alias).ring(READY, queue, at_once=not near)
+        if ringer is not None:
+            ringer.ring(READY, queue, at_once=not near)
 
 
 def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: Using = None) -> None:
@@ -222,7 +224,7 @@ def ring_on_commit(queues: Iterable[str], *, done: bool = False, using: Using = 
 
 def _ring(connection: BaseDatabaseWrapper, queues: Iterable[str], *, done: bool) -> None:
     try:
-        _ring_ready(connection, queues)
+        ring_ready(queues, using=connection)
         if done:
             ring_done(using=connection)
     except Exception:

@@ -152,7 +152,7 @@ def _names_missing_table(error: DatabaseError) -> bool:
     return "celeriac_" in text and ("does not exist" in text or "no such table" in text or "doesn't exist" in text)
 
 
-def execute(name: str, params: dict[str, Any], using: str | None = None) -> list[tuple[Any, ...]]:
+def execute(name: str, params: dict[str, Any], using: Using = None) -> list[tuple[Any, ...]]:
     """Run the PostgreSQL statement *name* and return its rows.
 
     Planned for the tables as they are, or once where the connection was pinned to that statement.

@@ -32,6 +32,7 @@ PINNED = {
     "claim": _BY_INDEX + "SET enable_sort = off",
     # It sorts the few jobs that are freed: in an index's order it would read all there are.
     "finish": _BY_INDEX + "SET enable_sort = on",
+    "ring": "SET plan_cache_mode = force_generic_plan",
 }
 
 
@@ -123,6 +124,5 @@ def watched_cursor(connection: BaseDatabaseWrapper) -> Any:
         return connection.cursor()
     if not goes_straight(connection):
         return connection.cursor()
-    connection.validate_thread_sharing()
     cursor: Any = Straight(session.raw, session.prepared)
     return connection.make_cursor(cursor)
