@@ -73,7 +73,7 @@ def expected(system: System, plan: dict[str, object]) -> float:
         "latency": START + 0.05 * float(plan["latency_samples"]) + 0.5,
         "memory": float(plan["idle_seconds"]) + 0.5,
         "load": float(plan["load_seconds"]) + 0.5,
-        "enqueue": 3.5 * float(plan["enqueue_seconds"]),
+        "enqueue": 4.5 * float(plan["enqueue_seconds"]),
         "drain": drain,
         "realistic": drain,
         "reconnecting": drain,

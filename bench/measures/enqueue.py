@@ -1,7 +1,8 @@
 """What the caller pays: one call, one call inside a transaction, and many in bulk. No worker runs.
 
-Calls come twenty in a row, as every system's do. Where a call is an INSERT, twenty bare ones follow: a disk's flushes
-take 0.2 ms in one second and 4 ms in the next, and only neighbours in time can be compared.
+Calls come one after the other, for every system alike. Where a call is an INSERT, twenty calls and twenty bare INSERTs
+then take turns: a disk's flushes take 0.2 ms in one second and 4 ms in the next, and only neighbours in time can be
+compared.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -23,24 +23,30 @@ FIGURES = {
     "one p50": "µs",
     "one p99": "µs",
     "one rate": "/s",
+    "in turns p50": "µs",
     "bare p50 beside it": "µs",
     "in transaction p50": "µs",
     "bulk rate": "/s",
 }
 
-TOGETHER = 20  # calls in a row, and in a transaction
+TOGETHER = 20  # calls in turn, and in a transaction
 
 
 def run(stand: Any) -> dict[str, float]:
     stand.stop_worker()
     system, seconds = stand.system, stand.plan["enqueue_seconds"]
-    taken, bare = side_by_side(system, seconds)
+    taken: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        taken += calls(system)
     figures = {
         "one p50": round(quantile(taken, 0.50)),
         "one p99": round(quantile(taken, 0.99)),
         "one rate": round(len(taken) / sum(taken) * 1e6),
     }
-    if bare:
+    if system.inserts:
+        ours, bare = in_turns(system, 2 * seconds)
+        figures["in turns p50"] = round(quantile(ours, 0.50))
         figures["bare p50 beside it"] = round(quantile(bare, 0.50))
     if system.atomic() is not None:
         inside: list[float] = []
@@ -61,24 +67,18 @@ def run(stand: Any) -> dict[str, float]:
     return figures
 
 
-def side_by_side(system: Any, seconds: float) -> tuple[list[float], list[float]]:
-    """Return the µs of each call, and of each bare INSERT of its row if it is one: so long for each."""
-    taken: list[float] = []
+def in_turns(system: Any, seconds: float) -> tuple[list[float], list[float]]:
+    """Return the µs of each call, and of each bare INSERT of its row."""
+    ours: list[float] = []
     bare: list[float] = []
-    if system.inserts:
-        beside: Any = psycopg.connect(os.environ["BENCH_POSTGRES"], autocommit=True)
-    else:
-        beside = nullcontext()
-    with beside as connection:
-        if connection:
-            connection.execute(TABLE)
-        end = time.monotonic() + seconds * (2 if connection else 1)
+    with psycopg.connect(os.environ["BENCH_POSTGRES"], autocommit=True) as connection:
+        connection.execute(TABLE)
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
-            taken += calls(system)
-            if connection:
-                rows = [system.row(an_id()) for _ in range(TOGETHER)]
-                bare += repeated(lambda number, rows=rows: connection.execute(*rows[number]))
-    return taken, bare
+            ours += calls(system)
+            rows = [system.row(an_id()) for _ in range(TOGETHER)]
+            bare += repeated(lambda number, rows=rows: connection.execute(*rows[number]))
+    return ours, bare
 
 
 def calls(system: Any) -> list[float]:

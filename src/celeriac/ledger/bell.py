@@ -149,7 +149,8 @@ class _Ringer(threading.Thread):
         self.at_once = False
         rung = dict.fromkeys(self.pending.popleft() for _ in range(len(self.pending)))
         try:
-            prepared.pin(connection, "ring")
+            if connection.connection is not None:  # the first one of a connection does not wait for that
+                prepared.pin(connection, "ring")
             execute("ring", arrays(list(rung)), connection)
         except Exception:
             self.pending.extendleft(reversed(rung))  # sent again when the database is back
