@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from celery.schedules import crontab
-from django.db import connections
+from django.db import OperationalError, connections
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -458,6 +458,24 @@ def test_without_the_tables_the_settings_say_whether_too(beat, settings):
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "django_celery_beat"]
     beat.clockwork.write(s=60)
     assert beat.row("s").enabled
+
+
+@pytest.mark.parametrize(("error", "is_traced"), [(OperationalError("away"), False), (ValueError("bug"), True)])
+def test_what_cannot_be_noted_has_fired_all_the_same(
+    beat, django_capture_on_commit_callbacks, monkeypatch, caplog, error, is_traced
+):
+    """An outage just after the commit is no bug, and no page of the log."""
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(tables, "note_fired", fails)
+    beat.clockwork.write(s=60)
+    copied(beat, s={"task": NOOP, "schedule": 60})
+    with django_capture_on_commit_callbacks(using=beat.clockwork.alias, execute=True):
+        assert len(beat.clockwork.passes(minutes=1)) == 1
+    [told] = [record for record in caplog.records if "could not be noted" in record.message]
+    assert bool(told.exc_info) == is_traced
 
 
 def test_a_copied_entry_shows_its_runs_too(beat, django_capture_on_commit_callbacks):

@@ -5,7 +5,7 @@ next instant. So any number of schedulers may fire the same schedules: each inst
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -165,4 +165,14 @@ def _write(app: Any, plans: Sequence[Plan], jobs: Jobs, now: datetime, alias: st
     runs = {one.row.name: count for one in plans if (count := one.fired(jobs))}
     if runs and tables.are_there():
         over = [one.row.name for one in plans if one.row.name in runs and one.row.once]
-        transaction.on_commit(lambda: tables.note_fired(runs, over), using=alias, robust=True)
+        transaction.on_commit(lambda: _note(runs, over), using=alias)
+
+
+def _note(runs: Mapping[str, int], over: list[str]) -> None:
+    try:
+        tables.note_fired(runs, over)
+    except Exception as error:
+        # The ticks are committed. An outage is told of once, by whoever meets it next.
+        logger.warning(
+            "What fired could not be noted in django-celery-beat's tables: %s", error, exc_info=not is_outage(error)
+        )
