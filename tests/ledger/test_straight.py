@@ -209,6 +209,23 @@ def test_what_the_project_has_the_session_discard_is_prepared_again(warm, sent):
     assert len(sent) == 3
 
 
+def test_a_session_that_knows_nothing_just_prepared_is_asked_once(warm, sent, monkeypatch):
+    """As through a pooler that nobody could tell from a server."""
+    connection.connection.execute("DEALLOCATE ALL")
+    prepare, tries = Straight._prepare, []
+
+    def elsewhere(self, query):
+        tries.append(query)
+        found = prepare(self, query)
+        self.connection.execute("DEALLOCATE ALL")
+        return found
+
+    monkeypatch.setattr(Straight, "_prepare", elsewhere)
+    with pytest.raises(ProgrammingError, match=r'"celeriac[0-9]+" does not exist'):
+        warm.insert(a_job())
+    assert len(tries) == 1
+
+
 def test_a_claim_and_its_end_are_the_same_by_it(ledger, monkeypatch):
     """All columns of a claim, and an end with a story, an odd text and nothing at all."""
     fetched, fetch = [], Straight.fetch

@@ -26,8 +26,9 @@ _BROKER_ONLY = frozenset(
 
 _DESTINATION = frozenset({"queue", "exchange", "routing_key"})
 
-#: Options that a row has a column for. With these and the broker's alone a call has no headers.
 _TIMES = frozenset({"countdown", "eta", "expires"})
+
+#: Options that a row has a column for. With these and the broker's alone a call has no headers.
 _IN_COLUMNS = _DESTINATION | _TIMES | {"priority", "retries"}
 _NO_HEADERS = _BROKER_ONLY | _IN_COLUMNS | {"task_id", "ignore_result"}
 

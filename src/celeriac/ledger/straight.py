@@ -1,4 +1,4 @@
-"""Statements that are prepared and sent by libpq's own calls: a caller's INSERT, a worker's claims and ends.
+"""Statements that are prepared and sent by libpq's own calls: a caller's INSERT, a worker's claims and ends, the bell.
 
 psycopg's cursor learns each time how to write the values and what came back. For text, numbers and ids that is thirty
 functions, in each of which a processor that has just woken finds nothing in its caches
@@ -68,7 +68,8 @@ class Straight:
         return rows
 
     def _run(self, query: str, params: Mapping[str, Any], answer: int) -> Any:
-        name, names, encoding = self.prepared.get(query) or self._prepare(query)
+        known = self.prepared.get(query)
+        name, names, encoding = known or self._prepare(query)
         values: list[bytes | None] = []
         formats = []
         raw, libpq = self.connection, _libpq()
@@ -91,7 +92,7 @@ class Straight:
         error = libpq.error(result, encoding)
         if error.sqlstate == FORGOTTEN:
             self.prepared.clear()
-            if raw.autocommit:
+            if known and raw.autocommit:  # what was prepared just now is not forgotten, but another session's
                 return self._run(query, params, answer)
         raise error
 
