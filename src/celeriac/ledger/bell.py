@@ -182,12 +182,15 @@ def _get_ringer(using: Using) -> _Ringer:
 
 def close() -> None:
     """End this process's bell thread and its connection; the next ring starts another. For the end of tests."""
+    global _ringer
     doorbell.close()
     ringer = _ringer
     if ringer is not None and ringer.pid == os.getpid() and ringer.is_alive():
         ringer.closing = True  # once it has sent what was rung
         ringer.listener.wake()
         ringer.join(5.0)
+        if ringer is _ringer and not ringer.is_alive():
+            _ringer = None  # with whatever outage it was waiting for: the next one is told of again
 
 
 def _after_fork() -> None:
