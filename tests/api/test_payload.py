@@ -119,6 +119,11 @@ def test_a_call_comes_back_as_a_list_and_a_dict(args, kwargs):
     assert encode_call("shop.noop", tuple(args), kwargs) == (packed_args, packed_kwargs)
 
 
+@given(st.lists(st.integers() | st.booleans(), min_size=1))
+def test_ids_take_a_shorter_way_to_the_same_text(args):
+    assert encode_call("shop.noop", args, {}) == (encode(args), "{}")
+
+
 def test_plain_json_stays_plain_so_that_people_and_other_languages_read_it():
     assert encode({"a": [1, 2.5, None, True, "ů"]}) == '{"a":[1,2.5,null,true,"ů"]}'
 

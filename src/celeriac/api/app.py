@@ -52,9 +52,9 @@ class Celery(celery.Celery):
         if source.broker_url in (None, ours["broker_url"]):
             # A worker's consumer looks for SIGTERM between two polls of its transport, a second each by default.
             ours["broker_transport_options"] = {"polling_interval": 0.1}
-        # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project. And
-        # one map: whatever is asked of the configuration is looked for in each.
-        source.maps.insert(-1, ours)
+        # Below what the project says and above Celery's own. Not add_defaults(): that one overrules the project. And in
+        # one map with Celery's: whatever is asked of the configuration is looked for in each.
+        source.maps[-1] = {**source.maps[-1], **ours}
 
     # Celery's own, but kept where Python finds them without a call: kombu's property makes two and takes a lock each
     # time, and a call of a task asks for both.
@@ -67,7 +67,7 @@ class Celery(celery.Celery):
     @functools.cached_property
     def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
         """The class of results of this app's tasks."""
-        return super().AsyncResult
+        return self.subclass_with_self("celeriac.api.result:AsyncResult")
 
     @cached_property
     def Beat(self) -> Any:  # noqa: N802 - Celery's name

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -34,6 +34,7 @@ def enqueue(calls: Sequence[Asked]) -> list[str]:
     """
     if signals.before_task_publish.receivers:
         calls = [asked._replace(job=_told(asked)) for asked in calls]
+    ids = [asked.task_id for asked in calls]
     answers: Answers = outside_loop(_insert_and_ring, calls)
     if signals.after_task_publish.receivers:
         for index, asked in enumerate(calls):
@@ -41,7 +42,6 @@ def enqueue(calls: Sequence[Asked]) -> list[str]:
                 signals.after_task_publish.send(
                     sender=asked.job.task, body=_body(asked), headers=_message_headers(asked), **asked.routing
                 )
-    ids = [asked.task_id for asked in calls]
     for index, answer in answers.items():
         ids[index] = answer.task_id
     return ids
@@ -59,21 +59,27 @@ def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
         else:
             keyed.append(index)
     answers: Answers = {}
+    rings = _rings(made)
     connection = connection_of()
     if keyed:
         with writing():
             insert(made)
             answers = {index: put(calls[index]) for index in keyed}
-        made += [calls[index].job for index in keyed if _is_there(answers, index)]
+        rings |= _rings([calls[index].job for index in keyed if _is_there(answers, index)])
     else:
         insert(made, using=connection)
+    bell.ring_on_commit(rings, using=connection)
+    return answers
+
+
+def _rings(jobs: Iterable[NewJob]) -> set[str]:
+    """Return whom *jobs* concern: their queues, and whoever stages what is not ready at once."""
     rings = set()
-    for job in made:
+    for job in jobs:
         rings.add(job.queue)
         if job.delay > 0 or job.run_at is not None or job.lane:
             rings.add(bell.SCHEDULED)
-    bell.ring_on_commit(rings, using=connection)
-    return answers
+    return rings
 
 
 def _is_there(answers: Answers, index: int) -> bool:

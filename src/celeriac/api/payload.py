@@ -205,7 +205,7 @@ def encode_call(name: str, args: Any, kwargs: Any, run: Callable[..., Any] | Non
         PayloadTooLarge: above CELERIAC["MAX_PAYLOAD_BYTES"].
     """
     try:
-        packed_args = _dumps(_pack_items(args)) if args else "[]"
+        packed_args = _array(args) if args else "[]"
         packed_kwargs = _dumps(_pack_dict(kwargs)) if kwargs else "{}"
     except _Refused as refused:
         argument = _argument(refused.path, kwargs, run)
@@ -241,6 +241,12 @@ def encode_result(name: str, value: Any) -> str:
             "(CELERIAC['MAX_PAYLOAD_BYTES']). Keep the data in a file or a row and return its id."
         )
     return text
+
+
+def _array(args: Any) -> str:
+    if set(map(type, args)) == {int}:  # ids, as most arguments are: the encoder takes five times as long
+        return "[" + ",".join(map(repr, args)) + "]"
+    return _dumps(_pack_items(args))
 
 
 def _dumps(packed: Any) -> str:

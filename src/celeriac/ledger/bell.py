@@ -74,7 +74,7 @@ class _Ringer(threading.Thread):
         self.alias = alias
         self.pid = os.getpid()
         self.listener = Listener()
-        self.pending: deque[_Ring] = deque()
+        self.pending: deque[tuple[str, str]] = deque()  # channel, payload
         self.waiters = 0
         self.generation = 0  # of "something ended"
         self.ended = threading.Condition()
@@ -88,7 +88,7 @@ class _Ringer(threading.Thread):
 
     def ring(self, channel: str, payload: str, *, at_once: bool = True) -> None:
         self.at_once = self.at_once or at_once
-        self.pending.append(_Ring(channel, payload))
+        self.pending.append((channel, payload))
         if not self._gathering:  # else it looks again by itself, and later than we appended
             self.listener.wake()
 
@@ -151,7 +151,7 @@ class _Ringer(threading.Thread):
         try:
             if connection.connection is not None:  # the first one of a connection does not wait for that
                 prepared.pin(connection, "ring")
-            execute("ring", arrays(list(rung)), connection)
+            execute("ring", arrays([_Ring(*pair) for pair in rung]), connection)
         except Exception:
             self.pending.extendleft(reversed(rung))  # sent again when the database is back
             raise
