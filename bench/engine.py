@@ -107,9 +107,9 @@ def enqueue(samples: int) -> dict[str, float]:
     import psycopg
     from django.db import connection
     from shopbench import noop
+    from systems.celeriac_postgres import SYSTEM
 
-    from celeriac.ledger.ids import job_id, new_id
-    from celeriac.ledger.rows import NewJob
+    from celeriac.ledger.ids import new_uuid
 
     settings = connection.settings_dict
     dsn = f"host={settings['HOST']} port={settings['PORT']} user=postgres dbname={settings['NAME']}"
@@ -120,10 +120,9 @@ def enqueue(samples: int) -> dict[str, float]:
             started = time.perf_counter()
             noop.delay(index)
             ours.append(time.perf_counter() - started)
-            row = NewJob(job_id(new_id()), "shopbench.noop", "parked", args="[1]")
-            values = list(row._asdict().values())
+            row = SYSTEM.row(new_uuid())
             started = time.perf_counter()
-            direct.execute(BARE, values[:7])
+            direct.execute(*row)
             bare.append(time.perf_counter() - started)
     (inserts,) = one(
         "SELECT sum(calls) FROM pg_stat_statements "
@@ -134,13 +133,6 @@ def enqueue(samples: int) -> dict[str, float]:
         "bare INSERT p50 µs": round(statistics.median(bare) * 1e6),
         "statements per delay()": round(float(inserts) / samples, 3),
     }
-
-
-BARE = """
-INSERT INTO celeriac_job (id, task, queue, priority, args, kwargs, headers, attempt, waits_for, reason, state, run_at,
-    created_at, losses, claim_no)
-VALUES (%s, %s, %s, %s, %s, %s, %s, 0, 0, '', 'ready', now(), now(), 0, 0)
-"""
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ def connection_of(using: Using = None) -> BaseDatabaseWrapper:
         ) from None
 
 
-def is_postgresql(using: str | None = None) -> bool:
+def is_postgresql(using: Using = None) -> bool:
     """Whether the ledger has the PostgreSQL statements."""
     return _vendor(alias_of(using)) == "postgresql"
 

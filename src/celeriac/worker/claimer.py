@@ -9,6 +9,7 @@ from uuid import UUID
 
 from celery.platforms import signals
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.conf import settings
 from celeriac.ledger import bell, prepared
@@ -109,7 +110,7 @@ class Claimer(threading.Thread):
         if self._cancels:
             self._cancels = False
             self.mark_cancels()
-        self._claim_hot()
+        self._claim_hot(connection)
         wait = max(0.0, self._looked + poll - time.monotonic()) if not self.to_terminate else 0.02
         for channel, queue in self.listener.wait(wait, connection if self._listening else None):
             if queue == bell.SCHEDULED:
@@ -118,25 +119,25 @@ class Claimer(threading.Thread):
                 self._cancels = True
             elif channel == bell.READY and queue in self.queues():
                 self._hot[queue] = None
-        self._claim_hot()  # what rang comes before the book-keeping of the next round
+        self._claim_hot(connection)  # what rang comes before the book-keeping of the next round
 
-    def _claim_hot(self) -> None:
+    def _claim_hot(self, connection: BaseDatabaseWrapper) -> None:
         # Not while others may take us for lost: no body would start.
         board = self.dispatcher.board
         while self._hot and (free := self.dispatcher.free) and not self._stopping and now() < board.fresh_until:
-            self._claim_from(next(iter(self._hot)), free)
+            self._claim_from(next(iter(self._hot)), free, connection)
 
     def queues(self) -> Iterable[str]:
         """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""
         return list(self.worker.app.amqp.queues.consume_from)
 
-    def _claim_from(self, queue: str, free: int) -> None:
+    def _claim_from(self, queue: str, free: int, connection: BaseDatabaseWrapper) -> None:
         self._hot.pop(queue)
         wanted = self.pace.capacity(free)
         self.dispatcher.claimed = now()
         # Not around the dispatch: the pool may make that wait for a process that is yet to be forked.
         with unforked():
-            jobs = claim(self.id, queue, wanted)
+            jobs = claim(self.id, queue, wanted, using=connection)
         if len(jobs) == wanted:
             self._hot[queue] = None  # there is probably more; the other queues have their turn first
         if jobs:
