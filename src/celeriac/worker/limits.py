@@ -18,11 +18,12 @@ class Limits:
 
     def __init__(self, worker: Any) -> None:
         self.worker = worker
+        self.tasks = worker.app.tasks
         self.default = settings().DEFAULT_TIME_LIMIT
 
     def of(self, job: ClaimedJob) -> Limited:
         """Return (soft, hard) seconds for a job."""
-        task = self.worker.app.tasks.get(job.task)
+        task = self.tasks.get(job.task)
         soft, hard = getattr(task, "soft_time_limit", None), getattr(task, "time_limit", None)
         if '"timelimit"' in job.headers:
             called = payload.decode(job.headers).get("timelimit")
@@ -34,7 +35,7 @@ class Limits:
     def of_all(self, jobs: Sequence[ClaimedJob]) -> list[Limited]:
         """Return the limits of each job, or nothing if none has any."""
         limits = [self.of(job) for job in jobs]
-        return limits if any(soft or hard for soft, hard in limits) else []
+        return limits if any(map(any, limits)) else []
 
 
 def _is_limit(value: object) -> bool:

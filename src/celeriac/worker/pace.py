@@ -46,6 +46,8 @@ class Pace:
 
 def deal(jobs: Sequence[T], seconds: Sequence[float], slots: int) -> list[list[T]]:
     """Deal *jobs*, in order, each to the slot with the least expected work so far; no empty hands."""
+    if len(jobs) == 1:  # what an idle worker gets
+        return [list(jobs)]
     hands: list[list[T]] = [[] for _ in range(slots)]
     loads = [0.0] * slots
     for job, cost in zip(jobs, seconds, strict=True):
