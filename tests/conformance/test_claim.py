@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from celeriac.ledger.verbs import claim_ahead
 from tests.ledger_helpers import HOUR, WORKER, a_job, ending, ids
 
 NOON = datetime(2020, 6, 1, 12, tzinfo=UTC)
@@ -32,6 +33,17 @@ def test_the_order_is_priority_then_time_then_id(ledger):
     shuffled = random.Random(7).sample(jobs, len(jobs))
     ledger.insert(*shuffled)
     assert ids(ledger.claim()) == ids(jobs)
+
+
+def test_ahead_of_its_commit_it_is_the_same_claim(ledger):
+    jobs = [ledger.given(), ledger.given(priority=3)]
+    claimed, commit = claim_ahead(WORKER, "q", 10, using=ledger.alias)
+    commit()
+    assert ids(claimed) == ids(jobs[::-1])
+    assert [ledger.state(job) for job in jobs] == ["running"] * 2
+    nothing, commit = claim_ahead(WORKER, "q", 10, using=ledger.alias)
+    commit()
+    assert nothing == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])

@@ -8,6 +8,7 @@ import pytest
 
 from celeriac.ledger.models import Job, Worker
 from tests.integration.looking import ended, job, lines, started
+from tests.races.commits import refused
 from tests.shop.tasks import add, hold, noop, note
 from tests.waiting import wait_until
 
@@ -66,6 +67,17 @@ def test_a_worker_that_is_told_to_end_during_an_outage_ends(celery_worker_proces
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
     assert not Job.objects.filter(state="running").exists()
+
+
+def test_a_claim_whose_commit_fails_is_nobodys(celery_worker_process, tmp_path):
+    """Its process has had the job by then."""
+    path = tmp_path / "notes"
+    worker = celery_worker_process("tests.shop.celery", "-c", "2")
+    with refused(2):
+        results = [note.delay(str(path), n) for n in range(5)]
+        assert {(row.state, row.claim_no) for row in ended(*results)} == {("succeeded", 1)}
+    assert sorted(lines(path)) == [str(n) for n in range(5)]
+    assert "a round failed; it goes on" in worker.output
 
 
 def test_connections_cut_again_and_again_lose_nothing(celery_worker_process, proxy, by_proxy, tmp_path):

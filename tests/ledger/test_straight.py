@@ -228,8 +228,8 @@ def test_a_session_that_knows_nothing_just_prepared_is_asked_once(warm, sent, mo
 
 def test_a_claim_and_its_end_are_the_same_by_it(ledger, monkeypatch):
     """All columns of a claim, and an end with a story, an odd text and nothing at all."""
-    fetched, fetch = [], Straight.fetch
-    monkeypatch.setattr(Straight, "fetch", lambda *args, **how: fetched.append(1) or fetch(*args, **how))
+    fetched, read = [], Straight._read
+    monkeypatch.setattr(Straight, "_read", lambda *args: fetched.append(1) or read(*args))
     claims, ends = [], []
     for straightly in (True, False):
         prepared.pin(connection, "claim")

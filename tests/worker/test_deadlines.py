@@ -237,7 +237,7 @@ class TestUntaken:
         assert not stage.dispatcher.fallen
         stage.look(0.1)
         [fallen] = stage.dispatcher.fallen
-        assert (fallen.jobs, fallen.blamed) == (claim.jobs, ())
+        assert (fallen.claim, fallen.blamed) == (claim, ())
         assert not stage.dispatcher.claims
 
     @threads

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
@@ -25,8 +25,10 @@ __all__ = [
     "alias_of",
     "can_notify",
     "clock",
+    "committed",
     "connection_of",
     "execute",
+    "execute_ahead",
     "expect_forks",
     "explain",
     "explained",
@@ -164,6 +166,24 @@ def execute(name: str, params: dict[str, Any], using: Using = None) -> list[tupl
             cursor.execute(statement(name), params)
             rows = cursor.fetchall()
     return rows
+
+
+def execute_ahead(
+    name: str, params: dict[str, Any], using: Using = None
+) -> tuple[list[tuple[Any, ...]], Callable[[], None]]:
+    """Run a statement as `execute` does; return its rows and a function that returns, or raises, once it is committed.
+
+    On a connection that was pinned to it the rows are there before the commit is. The function is to be called once,
+    and nothing else done on the connection before.
+    """
+    connection = connection_of(using)
+    ahead: tuple[list[tuple[Any, ...]], Callable[[], None]] | None
+    ahead = prepared.fetch_ahead(connection, name, statement(name), params)
+    return ahead or (execute(name, params, connection), committed)
+
+
+def committed() -> None:
+    """Wait for a commit that has been."""
 
 
 def insert_cursor(connection: BaseDatabaseWrapper) -> Any:

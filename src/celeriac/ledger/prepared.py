@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.ledger.straight import Prepared, Straight, goes_straight
 
-__all__ = ["fetch", "is_pooled", "may_prepare", "pin", "watched_cursor"]
+__all__ = ["fetch", "fetch_ahead", "is_pooled", "may_prepare", "pin", "watched_cursor"]
 
 #: From this use of a connection on its inserts are prepared: most requests make one or two calls, on a new connection.
 USES = 5
@@ -102,13 +102,36 @@ def pin(connection: BaseDatabaseWrapper, name: str) -> None:
 
 def fetch(connection: BaseDatabaseWrapper, name: str, text: str, params: Mapping[str, Any]) -> Any:
     """Return the rows of the statement *name*, past what watches Django's cursors, or None if it is not pinned here."""
+    straight = _straight(connection, name)
+    if straight is None:
+        return None
+    with connection.wrap_database_errors:
+        return straight.fetch(text, params, binary=_reads_binary(connection))
+
+
+def fetch_ahead(connection: BaseDatabaseWrapper, name: str, text: str, params: Mapping[str, Any]) -> Any:
+    """Return, as `fetch` does, the rows of the statement *name* before its commit, and a function that waits for that.
+
+    Nothing else can be done on the connection before that function was called, once.
+    """
+    straight = _straight(connection, name)
+    if straight is None:
+        return None
+    with connection.wrap_database_errors:
+        rows, commit = straight.fetch_ahead(text, params, binary=_reads_binary(connection))
+    return rows, connection.wrap_database_errors(commit)
+
+
+def _straight(connection: BaseDatabaseWrapper, name: str) -> Straight | None:
     session = _session(connection) if connection.connection is not None else None
     if session is None or session.pinned != name or not goes_straight(connection):
         return None
+    return Straight(session.raw, session.prepared)
+
+
+def _reads_binary(connection: BaseDatabaseWrapper) -> bool:
     # Moments without a time zone are Django's making, from text.
-    binary = connection.timezone is not None
-    with connection.wrap_database_errors:
-        return Straight(session.raw, session.prepared).fetch(text, params, binary=binary)
+    return connection.timezone is not None
 
 
 def watched_cursor(connection: BaseDatabaseWrapper) -> Any:

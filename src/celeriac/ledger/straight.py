@@ -6,7 +6,7 @@ functions, in each of which a processor that has just woken finds nothing in its
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import count
 from typing import Any, NamedTuple
@@ -64,41 +64,66 @@ class Straight:
 
     def fetch(self, query: str, params: Mapping[str, Any], *, binary: bool) -> list[tuple[Any, ...]]:
         """Run *query* as `execute` does and return its rows, which psycopg reads in a third of the time if *binary*."""
-        result = self._run(query, params, BINARY if binary else TEXT)
+        return self._read(query, self._run(query, params, BINARY if binary else TEXT))
+
+    def fetch_ahead(
+        self, query: str, params: Mapping[str, Any], *, binary: bool
+    ) -> tuple[list[tuple[Any, ...]], Callable[[], None]]:
+        """Run *query* as `fetch` does; return its rows before it is committed, and a function that waits for that.
+
+        Nothing else can be run on the connection before that function was called, once.
+        """
+        result = self._run(query, params, BINARY if binary else TEXT, ahead=True)
+        return self._read(query, result), self._end_pipeline
+
+    def _read(self, query: str, result: Any) -> list[tuple[Any, ...]]:
         reader = self.prepared[query].reader
         reader.set_pgresult(result)
         rows: list[tuple[Any, ...]] = reader.load_rows(0, result.ntuples, tuple)
         reader.set_pgresult(None)  # which may be large
         return rows
 
-    def _run(self, query: str, params: Mapping[str, Any], answer: int) -> Any:
+    def _run(self, query: str, params: Mapping[str, Any], answer: int, *, ahead: bool = False) -> Any:
         known = self.prepared.get(query)
         name, names, encoding, _ = known or self._prepare(query)
-        values: list[bytes | None] = []
-        formats = []
         raw, libpq = self.connection, _libpq()
-        for value in map(params.__getitem__, names):
-            if isinstance(value, UUID):
-                values.append(value.int.to_bytes(16))
-                formats.append(BINARY)
-                continue
-            text = None if value is None else str(value).encode(encoding)
-            if text and b"\0" in text:
-                raise libpq.refused("PostgreSQL text cannot contain NUL (0x00) characters")  # libpq would cut it there
-            values.append(text)
-            formats.append(TEXT)
+        values, formats = _bound(map(params.__getitem__, names), encoding, libpq.refused)
         with raw.lock:
-            raw.pgconn.send_query_prepared(name, values, formats, answer)
             # As psycopg itself waits: signals and green threads have their turn.
-            [result] = raw.wait(libpq.execute(raw.pgconn))
+            if ahead:
+                raw.pgconn.enter_pipeline_mode()
+                raw.pgconn.send_query_prepared(name, values, formats, answer)
+                raw.pgconn.send_flush_request()  # before the end of the pipeline, which is the commit
+                raw.pgconn.pipeline_sync()
+                raw.wait(libpq.send(raw.pgconn))
+                result = raw.wait(libpq.fetch(raw.pgconn))
+            else:
+                raw.pgconn.send_query_prepared(name, values, formats, answer)
+                [result] = raw.wait(libpq.execute(raw.pgconn))
         if result.status in libpq.fine:
             return result
+        if ahead:
+            self._end_pipeline()
         error = libpq.error(result, encoding)
         if error.sqlstate == FORGOTTEN:
             self.prepared.clear()
             if known and raw.autocommit:  # what was prepared just now is not forgotten, but another session's
-                return self._run(query, params, answer)
+                return self._run(query, params, answer, ahead=ahead)
         raise error
+
+    def _end_pipeline(self) -> None:
+        raw, libpq = self.connection, _libpq()
+        failed = None
+        with raw.lock:
+            # One None ends the statement's results, and one what is said of the pipeline's end.
+            while (result := raw.wait(libpq.fetch(raw.pgconn))) is None or result.status != libpq.synced:
+                if result is not None:
+                    failed = result
+                elif raw.pgconn.status == libpq.bad:
+                    raise libpq.gone("the connection was lost before the commit")
+            raw.pgconn.exit_pipeline_mode()
+        if failed is not None:
+            raise libpq.error(failed, raw.info.encoding)
 
     def _prepare(self, query: str) -> Prepared:
         names = list(dict.fromkeys(_PLACEHOLDER.findall(query)))
@@ -111,19 +136,41 @@ class Straight:
         return made
 
 
+def _bound(values: Iterable[Any], encoding: str, refused: type[Exception]) -> tuple[list[bytes | None], list[int]]:
+    """Return *values* as they are sent, and the format of each."""
+    sent: list[bytes | None] = []
+    formats = []
+    for value in values:
+        if isinstance(value, UUID):
+            sent.append(value.int.to_bytes(16))
+            formats.append(BINARY)
+            continue
+        text = None if value is None else str(value).encode(encoding)
+        if text and b"\0" in text:
+            raise refused("PostgreSQL text cannot contain NUL (0x00) characters")  # libpq would cut it there
+        sent.append(text)
+        formats.append(TEXT)
+    return sent, formats
+
+
 class _Libpq:
     """The names of psycopg that this module goes by."""
 
     def __init__(self) -> None:
         from psycopg.adapt import Transformer
-        from psycopg.errors import DataError, error_from_result
-        from psycopg.generators import execute
-        from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
+        from psycopg.errors import DataError, OperationalError, error_from_result
+        from psycopg.generators import execute, fetch, send
+        from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 
         self.execute = execute
+        self.fetch = fetch
+        self.send = send
         self.error = error_from_result
         self.refused = DataError
+        self.gone = OperationalError
+        self.bad = ConnStatus.BAD
         self.off = PipelineStatus.OFF
+        self.synced = ExecStatus.PIPELINE_SYNC
         self.in_transaction = TransactionStatus.INTRANS
         self.fine = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
         self.reader = Transformer

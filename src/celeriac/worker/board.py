@@ -24,7 +24,8 @@ _FRESH_AT = 8
 
 _SLOT = 32
 _MARK = struct.Struct("=qd")  # index in the claim, now() of its start
-_HALT_AT, _SHED_AT = 16, 17  # bytes
+_HALT_AT, _SHED_AT, _COMMIT_AT = 16, 17, 18  # bytes
+_OPEN, _COMMITTED, _REFUSED = range(3)  # of the claim's commit
 _LATE = struct.Struct("=q")  # index of the job that is past its soft limit
 _LATE_AT = 24
 
@@ -58,12 +59,17 @@ class Board:
 
     # -- by the parent
 
-    def give(self, slot: int) -> None:
-        """Make the slot ready for another claim."""
+    def give(self, slot: int, *, committed: bool = True) -> None:
+        """Make the slot ready for another claim, which is committed or will be."""
         self.clear(slot)
         at = _HEAD + slot * _SLOT
         self._memory[at + _HALT_AT] = self._memory[at + _SHED_AT] = 0
+        self._memory[at + _COMMIT_AT] = _COMMITTED if committed else _OPEN
         self.call_time(slot, NOBODY)
+
+    def decide(self, slot: int, *, committed: bool) -> None:
+        """Say that the slot's claim is committed, or that it may not be."""
+        self._memory[_HEAD + slot * _SLOT + _COMMIT_AT] = _COMMITTED if committed else _REFUSED
 
     def running(self, slot: int) -> tuple[int, float] | None:
         """Return (index, start) of the job whose body is running in the slot, or None."""
@@ -94,6 +100,11 @@ class Board:
     def may_start(self, slot: int) -> bool:
         """Whether the next body of the claim may start: nobody said otherwise, and nobody can have taken its job."""
         return not self._memory[0] and not self._memory[_HEAD + slot * _SLOT + _HALT_AT] and now() < self.fresh_until
+
+    def decision(self, slot: int) -> bool | None:
+        """Whether the slot's claim is committed; None until somebody said so."""
+        said = self._memory[_HEAD + slot * _SLOT + _COMMIT_AT]
+        return None if said == _OPEN else said == _COMMITTED
 
     def mark(self, slot: int, index: int, started: float) -> None:
         """Say that job *index* of the slot's claim starts now."""

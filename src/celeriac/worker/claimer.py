@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,18 +11,19 @@ from celery.platforms import signals
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from celeriac import faults
 from celeriac.conf import settings
 from celeriac.ledger import bell, prepared
-from celeriac.ledger.database import can_notify, connection_of, poll_seconds, unforked
+from celeriac.ledger.database import can_notify, committed, connection_of, poll_seconds, unforked
 from celeriac.ledger.doorbell import Ear
 from celeriac.ledger.queries import cancels_of, held_by
 from celeriac.ledger.rows import ClaimedJob, Return
-from celeriac.ledger.verbs import claim, finish, release, reschedule
+from celeriac.ledger.verbs import claim, claim_ahead, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
 from celeriac.upkeep.census import LEASE
 from celeriac.worker.aftermath import tell
 from celeriac.worker.board import JOBS, Board, now
-from celeriac.worker.dispatch import Dispatcher, Fallen, InFlight, Interrupted, kind_of_death
+from celeriac.worker.dispatch import Dispatcher, Fallen, Interrupted, kind_of_death
 from celeriac.worker.limits import Limits
 from celeriac.worker.losses import judge_blamed
 from celeriac.worker.pace import Pace, deal
@@ -30,6 +31,8 @@ from celeriac.worker.pace import Pace, deal
 __all__ = ["Claimer"]
 
 logger = logging.getLogger("celeriac")
+
+Jobs = Sequence[ClaimedJob]
 
 #: A suspect that has to wait for the one before it comes back after this many seconds.
 SUSPECT_SECONDS = 0.25
@@ -46,6 +49,7 @@ class Claimer(threading.Thread):
         self.dispatcher = Dispatcher(worker, board, self.listener.wake)
         self.pace = Pace(settings().CLAIM_SECONDS)
         self.limits = Limits(worker)
+        self._queues = worker.app.amqp.queues
         self.to_terminate: dict[UUID, Any] = {}
         self._on_scheduled = on_scheduled
         self._stopping = False
@@ -117,7 +121,7 @@ class Claimer(threading.Thread):
                 self._on_scheduled()
             elif queue == bell.CANCEL:
                 self._cancels = True
-            elif channel == bell.READY and queue in self.queues():
+            elif channel == bell.READY and queue in self._queues.consume_from:
                 self._hot[queue] = None
         self._claim_hot(connection)  # what rang comes before the book-keeping of the next round
 
@@ -129,7 +133,7 @@ class Claimer(threading.Thread):
 
     def queues(self) -> Iterable[str]:
         """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""
-        return list(self.worker.app.amqp.queues.consume_from)
+        return list(self._queues.consume_from)
 
     def _claim_from(self, queue: str, free: int, connection: BaseDatabaseWrapper) -> None:
         self._hot.pop(queue)
@@ -137,16 +141,37 @@ class Claimer(threading.Thread):
         self.dispatcher.claimed = now()
         # Not around the dispatch: the pool may make that wait for a process that is yet to be forked.
         with unforked():
-            jobs = claim(self.id, queue, wanted, using=connection)
+            if self.dispatcher.has_processes:
+                jobs, commit = claim_ahead(self.id, queue, wanted, using=connection)
+            else:  # it may run them in the call that gives it them
+                jobs, commit = claim(self.id, queue, wanted, using=connection), committed
         if len(jobs) == wanted:
             self._hot[queue] = None  # there is probably more; the other queues have their turn first
-        if jobs:
-            self._dispatch(jobs, free)
+        back, waiting = self._dispatch_and_commit(jobs, free, commit)
+        if back:
+            bell.ring_ready(release(back))
+        if waiting:
+            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in waiting])
+            bell.ring_ready([bell.SCHEDULED])
 
-    def _dispatch(self, jobs: Sequence[ClaimedJob], free: int) -> None:
+    def _dispatch_and_commit(self, jobs: Jobs, free: int, commit: Callable[[], None]) -> tuple[Jobs, Jobs]:
+        """Have the pool unpack the jobs while the database writes their claim to its disk; as `_dispatch` returns."""
+        done = False
+        try:
+            left = self._dispatch(jobs, free)
+            faults.point("claimer.before_commit")
+            commit()
+            done = True
+        finally:
+            self.dispatcher.decide(committed=done)
+        return left
+
+    def _dispatch(self, jobs: Jobs, free: int) -> tuple[Jobs, Jobs]:
+        """Give the pool what it has room for; return what it has not, and the suspects that have to wait."""
         back: list[ClaimedJob] = []
-        if any(job.suspect for job in jobs):
-            self._dispatch_suspects([job for job in jobs if job.suspect])
+        waiting: Jobs = ()
+        if suspects := [job for job in jobs if job.suspect]:
+            waiting = self._dispatch_suspects(suspects)
             jobs = [job for job in jobs if not job.suspect]
             free = min(free, self.dispatcher.free)
             back.extend(jobs if not free else ())
@@ -155,18 +180,15 @@ class Claimer(threading.Thread):
                 back.extend(hand[JOBS:])  # more than the board has room for
                 if not self.dispatcher.dispatch(hand[:JOBS], self.limits.of_all(hand[:JOBS])):
                     back.extend(hand[:JOBS])
-        if back:
-            bell.ring_ready(release(back))
+        return back, waiting
 
-    def _dispatch_suspects(self, suspects: Sequence[ClaimedJob]) -> None:
-        """Run suspects one after the other, in one claim at a time: see `losses`."""
+    def _dispatch_suspects(self, suspects: Jobs) -> Jobs:
+        """Run suspects one after the other, in one claim at a time: see `losses`. Return those whose turn it is not."""
         hand, waiting = suspects[:JOBS], suspects[JOBS:]
         busy = any(job.suspect for claim_ in self.dispatcher.claims for job in claim_.jobs)
         if busy or not self.dispatcher.dispatch(hand, self.limits.of_all(hand), careful=True):
             waiting = suspects
-        if waiting:
-            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in waiting])
-            bell.ring_ready([bell.SCHEDULED])
+        return waiting
 
     # -- what came back
 
@@ -226,8 +248,8 @@ class Claimer(threading.Thread):
         The claim may even commit after we looked, if the server went on with it; so we look now and then without cause,
         and then believe it the second time.
         """
-        claims: list[InFlight | Fallen] = [*self.dispatcher.claims, *self.dispatcher.fallen]
-        known = {job.id for claim_ in claims for job in claim_.jobs}
+        claims = [*self.dispatcher.claims, *(fallen.claim for fallen in self.dispatcher.fallen)]
+        known = {job.id for claim_ in claims for job in claim_.jobs if not claim_.refused}
         with unforked():
             held = held_by(self.id)
         strays = {(job.id, job.claim_no): job for job in held if job.id not in known}
@@ -239,8 +261,11 @@ class Claimer(threading.Thread):
 
         Jobs of the claim that had ended are already out of our hands: the fence leaves them alone.
         """
+        jobs = fallen.claim.jobs
+        if fallen.claim.refused:
+            return  # nothing of it has started
         blamed = () if isinstance(fallen.error, Interrupted) else fallen.blamed
-        freed = set(release([job for job in fallen.jobs if job not in blamed]))
+        freed = set(release([job for job in jobs if job not in blamed]))
         if blamed:
             judged = judge_blamed(blamed, kind_of_death(fallen.error), fallen.error, fallen.evidence)
             finished = finish(judged.endings, judged.failures if judged.endings else ())
@@ -248,7 +273,7 @@ class Claimer(threading.Thread):
             freed.update(finished.freed, (bell.SCHEDULED if state == "scheduled" else q for q, state, _ in moved))
             if finished.count:
                 bell.ring_done()
-                tell(self.worker.app, self.worker.hostname, fallen.jobs, judged, fallen.error)
+                tell(self.worker.app, self.worker.hostname, jobs, judged, fallen.error)
             for job in blamed:
                 logger.error("Job %s[%s] was running when its process ended: %s", job.task, job.id, fallen.error)
         self._hot.update(dict.fromkeys(freed & set(self.queues())))

@@ -50,6 +50,7 @@ class InFlight:
     overdue: set[tuple[int, str]] = field(default_factory=set)  # limits that could not be enforced
     ended_by: Exception | None = None  # why this worker killed its process, while which job ran
     ended_index: int = NOBODY
+    refused: bool = False  # nobody knows whether it was committed: its `claim_no` may be another's
     resident: tuple[int, float] | None = None  # (KiB, when)
 
 
@@ -57,7 +58,7 @@ class InFlight:
 class Fallen:
     """A claim whose process did not come back: who was running, what ended it, and what is known of it."""
 
-    jobs: Sequence[ClaimedJob]
+    claim: InFlight
     blamed: Sequence[ClaimedJob]
     error: Exception
     evidence: str = ""
@@ -74,6 +75,7 @@ class Dispatcher:
         self.fallen: deque[Fallen] = deque()
         self.to_release: deque[Sequence[ClaimedJob]] = deque()
         self.retired: set[InFlight] = set()
+        self._undecided: list[InFlight] = []
         self.claimed = now()  # when the jobs that are being dispatched were asked for
         self.watch: Callable[[InFlight], None] = lambda _: None
         self._wake = wake
@@ -97,13 +99,18 @@ class Dispatcher:
         return max(0, self.slots - len(self.claims))
 
     def dispatch(self, jobs: Sequence[ClaimedJob], limits: Sequence[Limited] = (), *, careful: bool = False) -> bool:
-        """Give *jobs* to the pool as one claim; False if it takes nothing any more."""
-        shortest = min((limit for pair in limits for limit in pair if limit is not None), default=math.inf)
+        """Give *jobs* to the pool as one claim; False if it takes nothing any more.
+
+        In a pool process none of them starts before `decide`.
+        """
+        shortest = min(limit for pair in limits for limit in pair if limit is not None) if limits else math.inf
         with self._lock:
             claim = InFlight(self.board.free.pop(), jobs, limits, shortest)
             self.board.forget_cancels(claim.slot, len(jobs))
             self.claims.add(claim)
-        self.board.give(claim.slot)
+        if self.has_processes:
+            self._undecided.append(claim)
+        self.board.give(claim.slot, committed=not self.has_processes)
         given = Claim(
             claim.slot,
             list(jobs),
@@ -133,6 +140,13 @@ class Dispatcher:
             return False
         return True
 
+    def decide(self, *, committed: bool) -> None:
+        """Say of what was dispatched since the last time whether it is committed; if not, none of it will start."""
+        for claim in self._undecided:
+            claim.refused = not committed
+            self.board.decide(claim.slot, committed=committed)
+        self._undecided.clear()
+
     def _remove(self, claim: InFlight) -> bool:
         with self._lock:
             known = claim in self.claims
@@ -152,7 +166,7 @@ class Dispatcher:
             if claim in self.claims and self.board.running(claim.slot) is None:
                 self.claims.discard(claim)
                 self.retired.add(claim)
-                self.fallen.append(Fallen(claim.jobs, (), WorkerLostError("No process took the claim")))
+                self.fallen.append(Fallen(claim, (), WorkerLostError("No process took the claim")))
         self._wake()
 
     def _returned(self, claim: InFlight, ran: Any) -> None:
@@ -185,7 +199,7 @@ class Dispatcher:
         if self._remove(claim):
             kib, when = claim.resident or (None, 0.0)
             lost = error if isinstance(error, Exception) else WorkerLostError(repr(error))
-            self.fallen.append(Fallen(claim.jobs, blamed, lost, evidence.told(claim.pid, kib, now() - when, log)))
+            self.fallen.append(Fallen(claim, blamed, lost, evidence.told(claim.pid, kib, now() - when, log)))
         self._wake()
 
     def running(self) -> Iterator[tuple[InFlight, ClaimedJob, float]]:

@@ -76,12 +76,14 @@ def run_claim(claim: Claim) -> Ran:
     """
     app = current_app._get_current_object()  # noqa: SLF001 - the app behind Celery's proxy
     flush = flusher()
-    pending = deque(claim.jobs)
-    unfinished = flush.begin(pending, claim.slot)
     board = boards.board
     guarded = pool_process.install()
-    overdue = boards.now() > claim.begin_by
     connections.refresh()
+    if board is not None and not _is_committed(board, claim.slot):
+        return Ran({}, 0)
+    pending = deque(claim.jobs)
+    unfinished = flush.begin(pending, claim.slot)
+    overdue = boards.now() > claim.begin_by
     stats: dict[str, tuple[int, float]] = {}
     recycle = False
     index = 0
@@ -123,6 +125,15 @@ def run_claim(claim: Claim) -> Ran:
         # The status billiard's own limits end with: the parent replaces the process without calling it a failure.
         sys.exit(EX_RECYCLE)
     return Ran(stats, released)
+
+
+def _is_committed(board: boards.Board, slot: int) -> bool:
+    """Wait until it is known whether the slot's claim is committed. If nobody can say so any more, it is not ours."""
+    pause = 0.00005
+    while (committed := board.decision(slot)) is None and os.getppid() == board.owner:
+        time.sleep(pause)  # for a commit that takes longer than to come here
+        pause = min(2 * pause, 0.001)
+    return bool(committed)
 
 
 def _never() -> bool:

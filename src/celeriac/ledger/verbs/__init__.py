@@ -28,7 +28,7 @@ more", which is counted, never an error. What waits for a job is counted down by
 from celeriac.ledger.verbs.admit import admit
 from celeriac.ledger.verbs.announce import announce
 from celeriac.ledger.verbs.cancel import Cancelled, cancel
-from celeriac.ledger.verbs.claim import claim
+from celeriac.ledger.verbs.claim import claim, claim_ahead
 from celeriac.ledger.verbs.discard import discard
 from celeriac.ledger.verbs.expire import expire
 from celeriac.ledger.verbs.finish import Finished, finish
@@ -58,6 +58,7 @@ __all__ = [
     "announce",
     "cancel",
     "claim",
+    "claim_ahead",
     "discard",
     "expire",
     "finish",
