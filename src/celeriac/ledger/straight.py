@@ -145,10 +145,10 @@ def _bound(values: Iterable[Any], encoding: str, refused: type[Exception]) -> tu
             sent.append(value.int.to_bytes(16))
             formats.append(BINARY)
             continue
-        text = None if value is None else str(value).encode(encoding)
-        if text and b"\0" in text:
+        text = None if value is None else str(value)
+        if text and "\0" in text:
             raise refused("PostgreSQL text cannot contain NUL (0x00) characters")  # libpq would cut it there
-        sent.append(text)
+        sent.append(None if text is None else text.encode(encoding))
         formats.append(TEXT)
     return sent, formats
 
