@@ -153,16 +153,30 @@ def gate():
 
 
 def test_no_body_starts_before_the_commit(ledger, actor, starts, pool, gate, flusher, bodies, naps):
-    jobs = [ledger.given(), ledger.given()]
+    job = ledger.given()
     claiming = starts()
     assert gate.arrived()
-    running = [actor().starts(run) for run, _, _ in pool.given]
+    running = actor().starts(pool.given[0][0])
     wait_until(lambda: len(naps) > 10)
     assert bodies == []
     gate.opens()
     claiming.result(PATIENCE)
-    assert [ran.result(PATIENCE).released for ran in running] == [0, 0]
-    assert sorted(ids(bodies)) == sorted(ids(flusher.ended)) == sorted(ids(jobs))
+    assert running.result(PATIENCE).released == 0
+    assert ids(bodies) == ids(flusher.ended) == [job.id]
+
+
+def test_another_slots_share_is_given_after_the_commit(ledger, starts, pool, gate, flusher, bodies, naps):
+    """The pool may let us wait with it until it has forked, and the first share would wait with us."""
+    jobs = [ledger.given(), ledger.given()]
+    claiming = starts()
+    assert gate.arrived()
+    assert len(pool.given) == 1
+    gate.opens()
+    claiming.result(PATIENCE)
+    for run, _, _ in pool.given:
+        run()
+    assert ids(bodies) == ids(jobs)
+    assert naps == []
 
 
 def test_a_worker_that_drains_meanwhile_gives_back_what_was_committed(

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -147,48 +147,48 @@ class Claimer(threading.Thread):
                 jobs, commit = claim(self.id, queue, wanted, using=connection), committed
         if len(jobs) == wanted:
             self._hot[queue] = None  # there is probably more; the other queues have their turn first
-        back, waiting = self._dispatch_and_commit(jobs, free, commit)
-        if back:
-            bell.ring_ready(release(back))
-        if waiting:
-            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in waiting])
-            bell.ring_ready([bell.SCHEDULED])
-
-    def _dispatch_and_commit(self, jobs: Jobs, free: int, commit: Callable[[], None]) -> tuple[Jobs, Jobs]:
-        """Have the pool unpack the jobs while the database writes their claim to its disk; as `_dispatch` returns."""
+        hands, left = self._hands(jobs, free)
         done = False
         try:
-            left = self._dispatch(jobs, free)
+            for hand in hands[:1]:  # while the database writes the claim to its disk
+                left += self._give(hand, ahead=self.dispatcher.has_processes)
             faults.point("claimer.before_commit")
             commit()
             done = True
         finally:
             self.dispatcher.decide(committed=done)
-        return left
+        for hand in hands[1:]:  # not before: the pool may make us wait, and the first hand waits for us
+            left += self._give(hand)
+        if back := [job for job in left if not job.suspect]:
+            bell.ring_ready(release(back))
+        if waiting := [job for job in left if job.suspect]:
+            reschedule([Return(job.id, job.claim_no, delay=SUSPECT_SECONDS, suspect=True) for job in waiting])
+            bell.ring_ready([bell.SCHEDULED])
 
-    def _dispatch(self, jobs: Jobs, free: int) -> tuple[Jobs, Jobs]:
-        """Give the pool what it has room for; return what it has not, and the suspects that have to wait."""
-        back: list[ClaimedJob] = []
-        waiting: Jobs = ()
+    def _hands(self, jobs: Jobs, free: int) -> tuple[list[Jobs], list[ClaimedJob]]:
+        """Return what free slots are to get, and the jobs that get none.
+
+        Suspects go first, and run one after the other, in one claim at a time: see `losses`.
+        """
+        hands: list[Jobs] = []
+        left: list[ClaimedJob] = []
         if suspects := [job for job in jobs if job.suspect]:
-            waiting = self._dispatch_suspects(suspects)
             jobs = [job for job in jobs if not job.suspect]
-            free = min(free, self.dispatcher.free)
-            back.extend(jobs if not free else ())
-        if jobs and free:
-            for hand in deal(jobs, [self.pace.expect(job.task) for job in jobs], free):
-                back.extend(hand[JOBS:])  # more than the board has room for
-                if not self.dispatcher.dispatch(hand[:JOBS], self.limits.of_all(hand[:JOBS])):
-                    back.extend(hand[:JOBS])
-        return back, waiting
+            if any(job.suspect for claim_ in self.dispatcher.claims for job in claim_.jobs):
+                left.extend(suspects)
+            else:
+                hands.append(suspects)
+        if len(hands) < free:
+            hands += deal(jobs, [self.pace.expect(job.task) for job in jobs], free - len(hands))
+        else:
+            left.extend(jobs)
+        return hands, left
 
-    def _dispatch_suspects(self, suspects: Jobs) -> Jobs:
-        """Run suspects one after the other, in one claim at a time: see `losses`. Return those whose turn it is not."""
-        hand, waiting = suspects[:JOBS], suspects[JOBS:]
-        busy = any(job.suspect for claim_ in self.dispatcher.claims for job in claim_.jobs)
-        if busy or not self.dispatcher.dispatch(hand, self.limits.of_all(hand), careful=True):
-            waiting = suspects
-        return waiting
+    def _give(self, hand: Jobs, *, ahead: bool = False) -> Jobs:
+        """Dispatch *hand*; return what of it the pool has no room for."""
+        fits, more = hand[:JOBS], hand[JOBS:]  # of the board
+        taken = self.dispatcher.dispatch(fits, self.limits.of_all(fits), careful=hand[0].suspect, ahead=ahead)
+        return more if taken else hand
 
     # -- what came back
 

@@ -75,7 +75,7 @@ class Dispatcher:
         self.fallen: deque[Fallen] = deque()
         self.to_release: deque[Sequence[ClaimedJob]] = deque()
         self.retired: set[InFlight] = set()
-        self._undecided: list[InFlight] = []
+        self._ahead: InFlight | None = None
         self.claimed = now()  # when the jobs that are being dispatched were asked for
         self.watch: Callable[[InFlight], None] = lambda _: None
         self._wake = wake
@@ -98,19 +98,23 @@ class Dispatcher:
         """How many more it could take."""
         return max(0, self.slots - len(self.claims))
 
-    def dispatch(self, jobs: Sequence[ClaimedJob], limits: Sequence[Limited] = (), *, careful: bool = False) -> bool:
-        """Give *jobs* to the pool as one claim; False if it takes nothing any more.
-
-        In a pool process none of them starts before `decide`.
-        """
+    def dispatch(
+        self,
+        jobs: Sequence[ClaimedJob],
+        limits: Sequence[Limited] = (),
+        *,
+        careful: bool = False,
+        ahead: bool = False,
+    ) -> bool:
+        """Give *jobs* to the pool as one claim; False if it takes nothing any more. *ahead*: they wait for `decide`."""
         shortest = min(limit for pair in limits for limit in pair if limit is not None) if limits else math.inf
         with self._lock:
             claim = InFlight(self.board.free.pop(), jobs, limits, shortest)
             self.board.forget_cancels(claim.slot, len(jobs))
             self.claims.add(claim)
-        if self.has_processes:
-            self._undecided.append(claim)
-        self.board.give(claim.slot, committed=not self.has_processes)
+        if ahead:
+            self._ahead = claim
+        self.board.give(claim.slot, committed=not ahead)
         given = Claim(
             claim.slot,
             list(jobs),
@@ -141,11 +145,11 @@ class Dispatcher:
         return True
 
     def decide(self, *, committed: bool) -> None:
-        """Say of what was dispatched since the last time whether it is committed; if not, none of it will start."""
-        for claim in self._undecided:
-            claim.refused = not committed
-            self.board.decide(claim.slot, committed=committed)
-        self._undecided.clear()
+        """Say whether the claim that was dispatched ahead, if one was, is committed; if not, nothing of it starts."""
+        if self._ahead is not None:
+            self._ahead.refused = not committed
+            self.board.decide(self._ahead.slot, committed=committed)
+            self._ahead = None
 
     def _remove(self, claim: InFlight) -> bool:
         with self._lock:
