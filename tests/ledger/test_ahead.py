@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connections, transaction
 
 from celeriac import events
-from celeriac.ledger import prepared
+from celeriac.ledger import prepared, straight
 from celeriac.ledger.straight import Straight
 from celeriac.ledger.verbs import claim_ahead
 from tests.ledger_helpers import WORKER, Ledger, a_job, ids
@@ -68,6 +68,19 @@ def test_the_jobs_come_before_the_commit_and_all_of_them(ledger, gate, seen):
     commit()
     assert {seen(job) for job in jobs} == {("running", 1)}
     assert ledger.claim() == []
+
+
+def test_with_a_libpq_that_has_no_pipelines_the_commit_comes_first(ledger, seen, monkeypatch):
+    monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: False)
+    straight._libpq.cache_clear()
+    try:
+        job = ledger.given()
+        claimed, commit = claims()
+        assert ids(claimed) == [job.id]
+        assert seen(job) == ("running", 1)
+        commit()
+    finally:
+        straight._libpq.cache_clear()
 
 
 def test_it_is_an_event_once_it_is_committed(ledger):

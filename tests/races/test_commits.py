@@ -25,6 +25,7 @@ from tests.races.commits import refused
 from tests.races.conftest import PATIENCE
 from tests.shop.celery import app
 from tests.waiting import wait_until
+from tests.worker.claims import a_worker
 
 ME = UUID("00000000-0000-4000-8000-000000000001")
 OTHER = UUID("00000000-0000-4000-8000-000000000002")
@@ -64,16 +65,7 @@ def board(monkeypatch):
 
 @pytest.fixture
 def claimer(pool, board, ledger):
-    worker = SimpleNamespace(
-        app=app,
-        pool=pool,
-        hostname="me",
-        max_tasks_per_child=None,
-        max_memory_per_child=None,
-        time_limit=None,
-        soft_time_limit=None,
-    )
-    made = Claimer(worker, ME, board, on_scheduled=None)
+    made = Claimer(a_worker(pool, app=app), ME, board, on_scheduled=None)
     yield made
     made.listener.close()
 

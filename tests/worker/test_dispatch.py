@@ -11,6 +11,7 @@ from celery.exceptions import WorkerLostError
 from celeriac.worker.board import JOBS, Board
 from celeriac.worker.dispatch import Dispatcher
 from tests.ledger_helpers import a_job
+from tests.worker.claims import a_worker
 
 
 class Pool:
@@ -37,15 +38,7 @@ def pool():
 
 @pytest.fixture
 def dispatcher(pool):
-    worker = SimpleNamespace(
-        pool=pool,
-        hostname="me",
-        max_tasks_per_child=None,
-        max_memory_per_child=None,
-        time_limit=None,
-        soft_time_limit=None,
-    )
-    return Dispatcher(worker, Board(4), lambda: None)
+    return Dispatcher(a_worker(pool), Board(4), lambda: None)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.ledger.straight import Prepared, Straight, goes_straight
+from celeriac.ledger.straight import Prepared, Straight, goes_ahead, goes_straight
 
 __all__ = ["fetch", "fetch_ahead", "is_pooled", "may_prepare", "pin", "watched_cursor"]
 
@@ -115,7 +115,7 @@ def fetch_ahead(connection: BaseDatabaseWrapper, name: str, text: str, params: M
     Nothing else can be done on the connection before that function was called, once.
     """
     straight = _straight(connection, name)
-    if straight is None:
+    if straight is None or not goes_ahead():
         return None
     with connection.wrap_database_errors:
         rows, commit = straight.fetch_ahead(text, params, binary=_reads_binary(connection))

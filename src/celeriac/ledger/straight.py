@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Prepared", "Straight", "goes_straight"]
+__all__ = ["Prepared", "Straight", "goes_ahead", "goes_straight"]
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
@@ -35,6 +35,12 @@ def goes_straight(connection: BaseDatabaseWrapper) -> bool:
     if libpq is None or pgconn.pipeline_status != libpq.off:
         return False
     return bool(connection.autocommit or pgconn.transaction_status == libpq.in_transaction)
+
+
+def goes_ahead() -> bool:
+    """Whether the libpq that psycopg found has the pipeline mode, which came with version 14."""
+    libpq = _libpq()
+    return libpq is not None and bool(libpq.pipelines)
 
 
 class Prepared(NamedTuple):
@@ -157,6 +163,7 @@ class _Libpq:
     """The names of psycopg that this module goes by."""
 
     def __init__(self) -> None:
+        from psycopg import Pipeline
         from psycopg.adapt import Transformer
         from psycopg.errors import DataError, OperationalError, error_from_result
         from psycopg.generators import execute, fetch, send
@@ -169,6 +176,7 @@ class _Libpq:
         self.refused = DataError
         self.gone = OperationalError
         self.bad = ConnStatus.BAD
+        self.pipelines = Pipeline.is_supported()
         self.off = PipelineStatus.OFF
         self.synced = ExecStatus.PIPELINE_SYNC
         self.in_transaction = TransactionStatus.INTRANS
