@@ -98,13 +98,13 @@ class Straight:
             # As psycopg itself waits: signals and green threads have their turn.
             if ahead:
                 raw.pgconn.enter_pipeline_mode()
-                raw.pgconn.send_query_prepared(name, values, formats, answer)
+            raw.pgconn.send_query_prepared(name, values, formats, answer)
+            if ahead:
                 raw.pgconn.send_flush_request()  # before the end of the pipeline, which is the commit
                 raw.pgconn.pipeline_sync()
                 raw.wait(libpq.send(raw.pgconn))
                 result = raw.wait(libpq.fetch(raw.pgconn))
             else:
-                raw.pgconn.send_query_prepared(name, values, formats, answer)
                 [result] = raw.wait(libpq.execute(raw.pgconn))
         if result.status in libpq.fine:
             return result

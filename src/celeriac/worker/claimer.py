@@ -261,9 +261,9 @@ class Claimer(threading.Thread):
 
         Jobs of the claim that had ended are already out of our hands: the fence leaves them alone.
         """
-        jobs = fallen.claim.jobs
         if fallen.claim.refused:
-            return  # nothing of it has started
+            return  # nothing of it has started, and its jobs may be another's
+        jobs = fallen.claim.jobs
         blamed = () if isinstance(fallen.error, Interrupted) else fallen.blamed
         freed = set(release([job for job in jobs if job not in blamed]))
         if blamed:
