@@ -126,7 +126,8 @@ def plan_of_ends(jobs) -> str:
 
 def assert_by_keys(plan: str) -> None:
     scans = set(re.findall(r"Scan using (\w+)|(Seq|Bitmap \w+) Scan on (\w+)", plan))
-    assert {index for index, _, _ in scans} == {"celeriac_job_pkey", "celeriac_edge_once"}, plan
+    indexes = {index for index, _, _ in scans if not index.startswith("celeriac_lease_")}
+    assert indexes == {"celeriac_job_pkey", "celeriac_edge_once"}, plan
     assert "Hash Join" not in plan
     assert plan.count("Index Cond") == plan.count("Scan using"), plan
 

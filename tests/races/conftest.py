@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connections, transaction
 
+from celeriac.ledger import bell
 from tests.ledger_helpers import Ledger
 from tests.waiting import wait_until
 
@@ -73,3 +75,27 @@ def blocked(transactional_db) -> Callable[[int], None]:
             return int(cursor.fetchone()[0])
 
     return lambda count=1: wait_until(lambda: waiting() >= count, PATIENCE)
+
+
+@pytest.fixture
+def heard(pg_dsn):
+    """What a worker elsewhere would hear: payloads, up to and with the one named."""
+    with psycopg.connect(pg_dsn, autocommit=True) as connection:
+        connection.execute(f"LISTEN {bell.READY}")
+        connection.execute(f"LISTEN {bell.DONE}")
+
+        def until(last: str) -> list[str]:
+            payloads = []
+            for note in connection.notifies(timeout=PATIENCE):
+                payloads.append(note.payload)
+                if note.payload == last:
+                    return payloads
+            raise AssertionError(f"{last!r} was never rung, but {payloads}")
+
+        yield until
+
+
+@pytest.fixture
+def slow_poll(settings):
+    """So that whoever misses a ring waits longer than the test does."""
+    settings.CELERIAC = {**settings.CELERIAC, "POLL_SECONDS": 300.0}

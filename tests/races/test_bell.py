@@ -19,34 +19,10 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def heard(pg_dsn):
-    """What a worker elsewhere would hear: payloads, up to and with the one named."""
-    with psycopg.connect(pg_dsn, autocommit=True) as connection:
-        connection.execute(f"LISTEN {bell.READY}")
-        connection.execute(f"LISTEN {bell.DONE}")
-
-        def until(last: str) -> list[str]:
-            payloads = []
-            for note in connection.notifies(timeout=PATIENCE):
-                payloads.append(note.payload)
-                if note.payload == last:
-                    return payloads
-            raise AssertionError(f"{last!r} was never rung, but {payloads}")
-
-        yield until
-
-
-@pytest.fixture
 def elsewhere(pg_dsn):
     """Tell that something ended, as another process would."""
     with psycopg.connect(pg_dsn, autocommit=True) as connection:
         yield lambda: connection.execute("SELECT pg_notify(%s, '')", [bell.DONE])
-
-
-@pytest.fixture
-def slow_poll(settings):
-    """So that whoever misses a ring waits longer than the test does."""
-    settings.CELERIAC = {**settings.CELERIAC, "POLL_SECONDS": 300.0}
 
 
 def test_it_rings_after_the_commit_and_not_before(ledger, actor, heard):

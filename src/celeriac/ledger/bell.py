@@ -22,6 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac import faults
 from celeriac.ledger import doorbell, prepared
+from celeriac.ledger.awaited import Notice
 from celeriac.ledger.columns import arrays
 from celeriac.ledger.database import Using, alias_of, can_notify, connection_of, execute, poll_seconds
 from celeriac.ledger.listener import READY, Listener
@@ -81,6 +82,7 @@ class _Ringer(threading.Thread):
         self.closing = False
         self.over = False  # as is_alive() would tell, which costs a call of a task three more
         self.at_once = False
+        self._notice = Notice()
         self._backoff = Backoff("celeriac bell")
         self._last = time.monotonic()
         self._sent = -GATHER_SECONDS
@@ -118,10 +120,14 @@ class _Ringer(threading.Thread):
         connection.close()
 
     def _round(self, connection: BaseDatabaseWrapper, listening: bool) -> bool:  # noqa: FBT001
-        if self.waiters and not listening:
-            self.listener.listen(connection, DONE)
-            listening = True
-            self._tell_waiters()  # what ended before we listened
+        if self.waiters:
+            deaf, listening = not listening, True
+            if deaf:
+                self.listener.listen(connection, DONE)
+            if self._notice.give(connection) or deaf:
+                self._tell_waiters()  # what ended before we listened, and others knew that we do
+        if self._notice.is_to_look():
+            self._tell_waiters()
         if self.pending and (not self.at_once or time.monotonic() - self._sent < GATHER_SECONDS):
             self._gathering = True
             try:
@@ -131,7 +137,7 @@ class _Ringer(threading.Thread):
         if self.pending:
             self._send(connection)
             return listening  # whoever came to wait meanwhile has woken us for nothing
-        heard = self._hear(IDLE_SECONDS, connection if listening else None)
+        heard = self._hear(self._notice.rest(IDLE_SECONDS), connection if listening else None)
         if heard or self.pending or self.waiters:
             self._last = time.monotonic()
         elif time.monotonic() - self._last >= IDLE_SECONDS and connection.connection is not None:

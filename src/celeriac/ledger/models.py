@@ -217,7 +217,10 @@ class Worker(models.Model):
 
 
 class Lease(models.Model):
-    """Who leads a service that one worker does for all. No clock is in it: `number` grows with each renewal."""
+    """Who leads a service that one worker does for all. No clock is in it: `number` grows with each renewal.
+
+    And, named `results`, until when somebody waits for some: of that no process but the database keeps the time.
+    """
 
     name = models.CharField(max_length=40, primary_key=True)
     holder = models.UUIDField()

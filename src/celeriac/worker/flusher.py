@@ -206,7 +206,8 @@ def _finish(endings: Sequence[Ending], stories: Sequence[Failure]) -> None:
     if finished.stale:
         logger.warning("%d results came from claims that are no longer ours and were dropped", finished.stale)
     bell.ring_ready(finished.freed)
-    bell.ring_done()
+    if finished.awaited:
+        bell.ring_done()
 
 
 def _bury(ending: Ending, error: Exception) -> None:

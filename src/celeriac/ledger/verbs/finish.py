@@ -19,6 +19,7 @@ class Finished:
     count: int
     stale: int
     freed: list[str]
+    awaited: bool = False  # somebody waits for results, perhaps one of these
 
 
 def finish(endings: Sequence[Ending], failures: Sequence[Failure] = (), *, using: str | None = None) -> Finished:
@@ -38,10 +39,11 @@ def write_ends(endings: Sequence[Ending], failures: Sequence[Failure], *, using:
         return Finished(0, 0, [])
     faults.point("finish.before_statement")
     if is_postgresql(using):
-        [(count, freed, lanes)] = execute("finish", arrays(endings) | stories(failures), using)
+        [(count, freed, lanes, awaited)] = execute("finish", arrays(endings) | stories(failures), using)
     else:
         count, freed, lanes = portable.finish(endings, failures, using=using)
+        awaited = False  # nobody could be told
     freed = [*(freed or []), *([bell.SCHEDULED] if lanes else [])]
-    finished = Finished(count, len(endings) - count, freed)
+    finished = Finished(count, len(endings) - count, freed, awaited)
     faults.point("finish.after_statement")
     return finished

@@ -54,4 +54,8 @@ WITH finished AS (
 SELECT
     (SELECT count(*) FROM finished),
     (SELECT array_agg(DISTINCT queue) FROM freed WHERE state = 'ready'),
-    EXISTS (SELECT FROM finished WHERE lane > '')
+    EXISTS (SELECT FROM finished WHERE lane > ''),
+    EXISTS (
+        SELECT FROM celeriac_lease
+        WHERE name = 'results' AND number > extract(epoch FROM statement_timestamp())
+    )
