@@ -40,6 +40,17 @@ class TestPace:
         assert pace.expect("task") == pytest.approx(after, rel=0.01)
         assert pace.mean == pytest.approx(after, rel=0.01)
 
+    def test_a_claim_of_many_says_more_than_one_job_and_not_all(self):
+        one, many, most = Pace(0.05), Pace(0.05), Pace(0.05)
+        one.observe({"task": (1, 0.001)})
+        many.observe({"task": (2, 0.002)})
+        most.observe({"task": (1000, 1.0)})
+        assert Pace.GUESS > one.mean > many.mean > most.mean > 0.001
+        again = Pace(0.05)
+        for _ in range(2):
+            again.observe({"task": (1, 0.001)})
+        assert many.mean == pytest.approx(again.mean)
+
     def test_a_claim_that_ran_nothing_says_nothing(self):
         pace = Pace(0.05)
         pace.observe({"task": (0, 0.0)})

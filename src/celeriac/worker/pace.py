@@ -13,8 +13,9 @@ class Pace:
 
     #: What a job is expected to take before one was seen: between the no-ops and the API calls.
     GUESS = 0.005
-    #: Weight of the newest observation.
+    #: Weight of one run; of many in a claim, that of as many runs, but no more than the second figure: a claim may be odd.
     WEIGHT = 0.3
+    MOST_WEIGHT = 0.7
     #: No claim is larger, however fast the jobs: a claim is what a killed process has to give back.
     MOST = 1000
 
@@ -28,11 +29,9 @@ class Pace:
         for task, (count, total) in stats.items():
             if count:
                 each = total / count
-                self.of_task[task] = self._blend(self.of_task.get(task), each)
-                self.mean = self._blend(self.mean, each)
-
-    def _blend(self, old: float | None, new: float) -> float:
-        return new if old is None else (1 - self.WEIGHT) * old + self.WEIGHT * new
+                weight = min(1 - (1 - self.WEIGHT) ** count, self.MOST_WEIGHT)
+                self.of_task[task] = _blend(self.of_task.get(task, each), each, weight)
+                self.mean = _blend(self.mean, each, weight)
 
     def expect(self, task: str) -> float:
         """Return the seconds a job of *task* is expected to run."""
@@ -42,6 +41,10 @@ class Pace:
         """Return how many jobs *slots* free slots can run in the time a claim may take; at least one a slot."""
         each = min(self.MOST, max(1, int(self.seconds / max(self.mean, 1e-6))))
         return each * slots
+
+
+def _blend(old: float, new: float, weight: float) -> float:
+    return (1 - weight) * old + weight * new
 
 
 def deal(jobs: Sequence[T], seconds: Sequence[float], slots: int) -> list[list[T]]:
