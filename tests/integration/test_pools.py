@@ -87,6 +87,20 @@ def test_mates_wait_while_the_only_slot_is_busy_and_belong_to_nobody(celery_work
     assert {row.state for row in ended(*mates)} == {"succeeded"}
 
 
+def test_nothing_waits_in_the_pool_behind_a_slow_body(celery_worker_process, tmp_path):
+    """After quick jobs a worker has a claim wait for its process; which then is held."""
+    gate = tmp_path / "gate"
+    celery_worker_process("tests.shop.celery", "-c", "1")
+    ended(*[noop.delay(n) for n in range(50)])
+    slow = hold.delay(str(gate))
+    mates = [noop.delay(n) for n in range(5)]
+    started(slow)
+    ready = Job.objects.filter(id__in=[mate.id for mate in mates], state="ready", worker__isnull=True)
+    wait_until(lambda: ready.count() == 5)
+    gate.touch()
+    assert {(row.state, row.attempt, row.losses) for row in ended(*mates)} == {("succeeded", 0, 0)}
+
+
 def test_a_process_is_replaced_after_as_many_jobs_as_were_said(celery_worker_process):
     celery_worker_process("tests.shop.celery", "-c", "1", "--max-tasks-per-child", "3")
     results = [pid.delay(n) for n in range(9)]

@@ -1,17 +1,29 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from django.db import connections, transaction
 
 from celeriac.ledger import bell
+from celeriac.worker import board as boards
+from celeriac.worker import executor
+from celeriac.worker.board import Board, now
+from celeriac.worker.claimer import Claimer
+from celeriac.worker.flusher import Unfinished
+from celeriac.worker.report import Done
 from tests.ledger_helpers import Ledger
+from tests.shop.celery import app
 from tests.waiting import wait_until
+from tests.worker.claims import a_worker
 
+ME = UUID("00000000-0000-4000-8000-000000000001")
+OTHER = UUID("00000000-0000-4000-8000-000000000002")
 PATIENCE = 20.0  # seconds until a choreography has failed
 
 
@@ -99,3 +111,79 @@ def heard(pg_dsn):
 def slow_poll(settings):
     """So that whoever misses a ring waits longer than the test does."""
     settings.CELERIAC = {**settings.CELERIAC, "POLL_SECONDS": 300.0}
+
+
+class Prefork:
+    """A pool whose process is whoever calls what it was given."""
+
+    __module__ = "prefork"
+    num_processes = 2
+
+    def __init__(self):
+        self.given = []
+
+    def apply_async(self, run, args, *, accept_callback, callback, error_callback, **_):
+        accept_callback(4711, None)
+        self.given.append((lambda: run(*args), callback, error_callback))
+        return object()
+
+    def terminate_job(self, pid, signal):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def pool():
+    return Prefork()
+
+
+@pytest.fixture
+def board(monkeypatch):
+    made = Board(4)
+    made.fresh_until = now() + 60
+    made.owner = os.getppid()  # the claims are run by threads of what would be the pool's process
+    monkeypatch.setattr(boards, "board", made)
+    return made
+
+
+@pytest.fixture
+def claimer(pool, board, ledger):
+    made = Claimer(a_worker(pool, app=app), ME, board, on_scheduled=None)
+    yield made
+    made.listener.close()
+
+
+class Flusher:
+    """Writes nothing; what it was told."""
+
+    def __init__(self):
+        self.ended, self.released = [], []
+
+    def begin(self, pending, slot):
+        return Unfinished(pending, slot)
+
+    def put(self, done):
+        self.ended.append(done.job)
+
+    def release(self, jobs):
+        self.released += jobs
+
+    def end(self, unfinished):
+        pass
+
+    def wait(self):
+        pass
+
+
+@pytest.fixture
+def flusher(monkeypatch):
+    made = Flusher()
+    monkeypatch.setattr(executor, "flusher", lambda: made)
+    return made
+
+
+@pytest.fixture
+def bodies(monkeypatch):
+    """The jobs whose bodies started."""
+    started = []
+    monkeypatch.setattr(executor, "run_job", lambda _app, job, *_: started.append(job) or Done(job))
+    return started

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
 from celery.exceptions import WorkerLostError
@@ -13,98 +11,12 @@ from django.db import DatabaseError, OperationalError, connections
 
 from celeriac import faults
 from celeriac.ledger import prepared
-from celeriac.worker import board as boards
 from celeriac.worker import executor
-from celeriac.worker.board import Board, now
-from celeriac.worker.claimer import Claimer
 from celeriac.worker.executor import Ran
-from celeriac.worker.flusher import Unfinished
-from celeriac.worker.report import Done
 from tests.ledger_helpers import ids
 from tests.races.commits import refused
-from tests.races.conftest import PATIENCE
-from tests.shop.celery import app
+from tests.races.conftest import OTHER, PATIENCE
 from tests.waiting import wait_until
-from tests.worker.claims import a_worker
-
-ME = UUID("00000000-0000-4000-8000-000000000001")
-OTHER = UUID("00000000-0000-4000-8000-000000000002")
-
-
-class Prefork:
-    """A pool whose process is whoever calls what it was given."""
-
-    __module__ = "prefork"
-    num_processes = 2
-
-    def __init__(self):
-        self.given = []
-
-    def apply_async(self, run, args, *, accept_callback, callback, error_callback, **_):
-        accept_callback(4711, None)
-        self.given.append((lambda: run(*args), callback, error_callback))
-        return object()
-
-    def terminate_job(self, pid, signal):
-        raise NotImplementedError
-
-
-@pytest.fixture
-def pool():
-    return Prefork()
-
-
-@pytest.fixture
-def board(monkeypatch):
-    made = Board(4)
-    made.fresh_until = now() + 60
-    made.owner = os.getppid()  # the claims are run by threads of what would be the pool's process
-    monkeypatch.setattr(boards, "board", made)
-    return made
-
-
-@pytest.fixture
-def claimer(pool, board, ledger):
-    made = Claimer(a_worker(pool, app=app), ME, board, on_scheduled=None)
-    yield made
-    made.listener.close()
-
-
-class Flusher:
-    """Writes nothing; what it was told."""
-
-    def __init__(self):
-        self.ended, self.released = [], []
-
-    def begin(self, pending, slot):
-        return Unfinished(pending, slot)
-
-    def put(self, done):
-        self.ended.append(done.job)
-
-    def release(self, jobs):
-        self.released += jobs
-
-    def end(self, unfinished):
-        pass
-
-    def wait(self):
-        pass
-
-
-@pytest.fixture
-def flusher(monkeypatch):
-    made = Flusher()
-    monkeypatch.setattr(executor, "flusher", lambda: made)
-    return made
-
-
-@pytest.fixture
-def bodies(monkeypatch):
-    """The jobs whose bodies started."""
-    started = []
-    monkeypatch.setattr(executor, "run_job", lambda _app, job, *_: started.append(job) or Done(job))
-    return started
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from celeriac import events
 from celeriac.worker import deadlines as module
 from celeriac.worker.board import NOBODY, Board
 from celeriac.worker.deadlines import REST, SHED, SOON, UNTAKEN, Deadlines
-from celeriac.worker.dispatch import Dispatcher, InFlight
+from celeriac.worker.dispatch import Dispatcher
+from celeriac.worker.inflight import InFlight
 from tests.worker.claims import a_claimed
 
 PATIENCE = SHED * 0.1  # of CLAIM_SECONDS
@@ -79,6 +80,58 @@ def stage(request, monkeypatch):
 
 threads = pytest.mark.parametrize("stage", [Threads], indirect=True)
 HARD, SOFT = signal.SIGKILL, signal.SIGUSR1
+
+
+class TestSpare:
+    """A claim that no process was free for goes back when none came."""
+
+    @pytest.fixture
+    def spare(self, stage):
+        claim = stage.claim(jobs=3, pid=None, runs=None)
+        claim.spare = True
+        return claim
+
+    def test_it_may_wait_as_long_as_another_may_run(self, stage, spare):
+        assert stage.look(0.15) == pytest.approx(0.05)
+        assert stage.board.may_start(spare.slot) == (stage.board.fresh_until > 0)
+        assert not stage.dispatcher.fallen
+
+    def test_then_it_is_halted_and_given_back_once_nobody_can_have_come(self, stage, spare):
+        stage.board.fresh_until = float("inf")
+        assert stage.look(0.2) == SOON
+        assert not stage.board.may_start(spare.slot)
+        assert spare in stage.dispatcher.claims
+        stage.look(SOON / 2)  # somebody woke the thread
+        assert spare in stage.dispatcher.claims
+        stage.look(SOON / 2 + 1e-6)
+        [fallen] = stage.dispatcher.fallen
+        assert (fallen.claim, tuple(fallen.blamed)) == (spare, ())
+        assert spare in stage.dispatcher.retired
+        assert spare.slot not in stage.board.free  # a process may still come to it
+        assert stage.woken
+
+    def test_a_process_that_came_in_the_same_moment_keeps_it(self, stage, spare):
+        """It saw no halt, and begins; after that job it does, and gives back the rest itself."""
+        stage.look(0.2)
+        stage.board.take(spare.slot)
+        for _ in range(100):
+            stage.look(0.05)
+            assert spare in stage.dispatcher.claims
+            spare.pid = PID
+        assert not stage.dispatcher.fallen
+
+    def test_one_that_was_taken_is_like_any_other(self, stage, spare):
+        stage.board.take(spare.slot)
+        spare.pid = PID
+        stage.board.fresh_until = float("inf")
+        stage.look(30.0)
+        assert stage.board.may_start(spare.slot)
+
+    def test_a_claim_for_a_free_process_is_not_hurried(self, stage):
+        claim = stage.claim(jobs=3, pid=None, runs=None)
+        stage.look(UNTAKEN - 0.1)
+        assert not stage.dispatcher.fallen
+        assert not stage.board.taken(claim.slot)
 
 
 class TestEnforced:

@@ -105,3 +105,52 @@ def test_the_largest_claim_has_room_on_the_board():
     board.forget_cancels(1, JOBS)
     assert board.cancelled(0, JOBS - 1)
     assert not board.cancelled(1, 0)
+
+
+class TestSpare:
+    """One claim more than there are processes, if one of them should soon be free."""
+
+    @pytest.fixture(autouse=True)
+    def processes(self, dispatcher):
+        dispatcher.has_processes = True
+
+    def test_is_for_a_pool_that_is_full(self, dispatcher):
+        assert not dispatcher.may_spare
+        dispatcher.dispatch([a_job()])
+        assert (dispatcher.free, dispatcher.may_spare) == (1, False)
+        dispatcher.dispatch([a_job()])
+        assert (dispatcher.free, dispatcher.may_spare) == (0, True)
+        dispatcher.dispatch([a_job()])
+        assert (dispatcher.free, dispatcher.may_spare) == (0, False)
+        assert sorted(claim.spare for claim in dispatcher.claims) == [False, False, True]
+
+    def test_is_watched_whether_it_has_limits_or_not(self, dispatcher):
+        watched = []
+        dispatcher.watch = watched.append
+        for _ in range(3):
+            dispatcher.dispatch([a_job()])
+        assert [claim.spare for claim in watched] == [True]
+
+    def test_is_not_where_all_have_run_for_long(self, dispatcher):
+        for _ in range(2):
+            dispatcher.dispatch([a_job()])
+        old, young = dispatcher.claims
+        old.begun -= 3600
+        assert dispatcher.may_spare
+        young.begun -= 3600
+        assert not dispatcher.may_spare
+
+    def test_is_not_while_the_last_one_still_waits_in_the_pool(self, dispatcher):
+        for _ in range(3):
+            dispatcher.dispatch([a_job()])
+        [spare] = [claim for claim in dispatcher.claims if claim.spare]
+        dispatcher.retire(spare)
+        assert (len(dispatcher.claims), dispatcher.may_spare) == (2, False)
+        dispatcher._remove(spare)
+        assert dispatcher.may_spare
+
+    def test_is_not_of_threads_and_solo(self, dispatcher):
+        for _ in range(2):
+            dispatcher.dispatch([a_job()])
+        dispatcher.has_processes = False
+        assert not dispatcher.may_spare

@@ -24,7 +24,7 @@ _FRESH_AT = 8
 
 _SLOT = 32
 _MARK = struct.Struct("=qd")  # index in the claim, now() of its start
-_HALT_AT, _SHED_AT, _COMMIT_AT = 16, 17, 18  # bytes
+_HALT_AT, _SHED_AT, _COMMIT_AT, _TAKEN_AT = 16, 17, 18, 19  # bytes
 _OPEN, _COMMITTED, _REFUSED = range(3)  # of the claim's commit
 _LATE = struct.Struct("=q")  # index of the job that is past its soft limit
 _LATE_AT = 24
@@ -63,7 +63,7 @@ class Board:
         """Make the slot ready for another claim, which is committed or will be."""
         self.clear(slot)
         at = _HEAD + slot * _SLOT
-        self._memory[at + _HALT_AT] = self._memory[at + _SHED_AT] = 0
+        self._memory[at + _HALT_AT] = self._memory[at + _SHED_AT] = self._memory[at + _TAKEN_AT] = 0
         self._memory[at + _COMMIT_AT] = _COMMITTED if committed else _OPEN
         self.call_time(slot, NOBODY)
 
@@ -84,6 +84,10 @@ class Board:
         """Whether what of the claim had not started was given back."""
         return self._memory[_HEAD + slot * _SLOT + _SHED_AT] == 1
 
+    def taken(self, slot: int) -> bool:
+        """Whether a process has come for the claim."""
+        return self._memory[_HEAD + slot * _SLOT + _TAKEN_AT] == 1
+
     def call_time(self, slot: int, index: int) -> None:
         """Say that this job of the claim is past its soft limit."""
         _LATE.pack_into(self._memory, _HEAD + slot * _SLOT + _LATE_AT, index)
@@ -96,6 +100,10 @@ class Board:
         return self._memory[start : start + length].decode("utf-8", "replace")
 
     # -- by the process that runs the claim
+
+    def take(self, slot: int) -> None:
+        """Say that this process has come for the claim, before it looks whether it may start anything of it."""
+        self._memory[_HEAD + slot * _SLOT + _TAKEN_AT] = 1
 
     def may_start(self, slot: int) -> bool:
         """Whether the next body of the claim may start: nobody said otherwise, and nobody can have taken its job."""

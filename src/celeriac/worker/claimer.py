@@ -23,7 +23,8 @@ from celeriac.loops import Backoff, is_outage
 from celeriac.upkeep.census import LEASE
 from celeriac.worker.aftermath import tell
 from celeriac.worker.board import JOBS, Board, now
-from celeriac.worker.dispatch import Dispatcher, Fallen, Interrupted, kind_of_death
+from celeriac.worker.dispatch import Dispatcher, kind_of_death
+from celeriac.worker.inflight import Fallen, Interrupted
 from celeriac.worker.limits import Limits
 from celeriac.worker.losses import judge_blamed
 from celeriac.worker.pace import Pace, deal
@@ -128,8 +129,12 @@ class Claimer(threading.Thread):
     def _claim_hot(self, connection: BaseDatabaseWrapper) -> None:
         # Not while others may take us for lost: no body would start.
         board = self.dispatcher.board
-        while self._hot and (free := self.dispatcher.free) and not self._stopping and now() < board.fresh_until:
+        while self._hot and (free := self._free()) and not self._stopping and now() < board.fresh_until:
             self._claim_from(next(iter(self._hot)), free, connection)
+
+    def _free(self) -> int:
+        # Quick jobs are over before the next claim is there: one waits in the pool for whoever ends first.
+        return self.dispatcher.free or int(self.pace.is_quick and self.dispatcher.may_spare)
 
     def queues(self) -> Iterable[str]:
         """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""

@@ -5,7 +5,7 @@ job is still running (`pool_process`). At its hard limit the process is killed. 
 enforced: it is said, once per job, and shown in the worker's row.
 
 The same thread sees to it that a body which holds Python's lock does not hold its claim-mates: it gives them back when
-the process itself did not.
+the process itself did not. And that a claim which waits for a process to become free does not wait for long.
 """
 
 import logging
@@ -18,7 +18,9 @@ from celeriac import events
 from celeriac.conf import settings
 from celeriac.loops import Loop
 from celeriac.worker.board import now
-from celeriac.worker.dispatch import Dispatcher, InFlight, send
+from celeriac.worker.dispatch import Dispatcher, send
+from celeriac.worker.flusher import LONGEST
+from celeriac.worker.inflight import InFlight
 
 __all__ = ["Deadlines"]
 
@@ -27,7 +29,8 @@ logger = logging.getLogger("celeriac")
 #: A claim's unstarted rest is given back after this many CLAIM_SECONDS of one body, if its own process did not.
 SHED = 10
 
-#: How soon to look again where a process has not yet said that it took its claim.
+#: How soon to look again where a process has not yet said that it took its claim. Far longer than what one processor
+#: writes takes to be seen by another.
 SOON = 0.02
 
 #: A claim that no process has taken after this many seconds went down with one that was about to.
@@ -44,12 +47,13 @@ class Deadlines(Loop):
         super().__init__("deadlines", self.look)
         self.dispatcher = dispatcher
         self._late = SHED * settings().CLAIM_SECONDS
+        self._spare = LONGEST * settings().CLAIM_SECONDS
         self._next = math.inf
         dispatcher.watch = self.watch
 
     def watch(self, claim: InFlight) -> None:
-        """Take note of a claim with limits that was just given to the pool."""
-        if now() + claim.shortest < self._next:
+        """Take note of a claim that was just given to the pool, and has limits or waits for a process."""
+        if now() + (self._spare if claim.spare else claim.shortest) < self._next:
             self.wake()
 
     def _patience(self, claim: InFlight) -> float:
@@ -65,10 +69,7 @@ class Deadlines(Loop):
     def _see_to(self, claim: InFlight) -> float:
         mark = self.dispatcher.board.running(claim.slot)
         if mark is None:
-            untaken = claim.pid is None and self.dispatcher.has_processes
-            if untaken and now() - claim.begun > (REST if self.dispatcher.board.draining else UNTAKEN):
-                self.dispatcher.retire(claim)
-            return self._patience(claim)  # whichever body starts now is not due before
+            return self._see_whether_taken(claim)
         index, started = mark
         ran = now() - started
         if len(claim.jobs) > index + 1 and ran >= self._late and not claim.shed:
@@ -83,6 +84,23 @@ class Deadlines(Loop):
         if soft is not None and claim.called != index:
             due.append(soft - ran if ran < soft else self._soft(claim, index, soft))
         return max(min(due), 0.001)
+
+    def _see_whether_taken(self, claim: InFlight) -> float:
+        waited = now() - claim.begun
+        if claim.spare and not self.dispatcher.board.taken(claim.slot):
+            if waited < self._spare:
+                return self._spare - waited
+            if claim.halted == math.inf:
+                # Who comes in this very moment may not see it, but has said by the next look that it came.
+                claim.halted = now()
+                self.dispatcher.board.halt(claim.slot)
+            elif now() - claim.halted >= SOON:
+                self.dispatcher.retire(claim)
+            return SOON
+        untaken = claim.pid is None and self.dispatcher.has_processes
+        if untaken and waited > (REST if self.dispatcher.board.draining else UNTAKEN):
+            self.dispatcher.retire(claim)
+        return self._patience(claim)  # whichever body starts now is not due before
 
     def _soft(self, claim: InFlight, index: int, soft: float) -> float:
         if not self.dispatcher.has_processes:

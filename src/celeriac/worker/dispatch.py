@@ -6,7 +6,6 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from billiard.exceptions import Terminated, TimeLimitExceeded
@@ -21,9 +20,11 @@ from celeriac.upkeep.census import MISSED
 from celeriac.worker import evidence
 from celeriac.worker.board import NOBODY, Board, now
 from celeriac.worker.executor import Claim, Ran, run_claim
+from celeriac.worker.flusher import LONGEST
+from celeriac.worker.inflight import Fallen, InFlight, Interrupted
 from celeriac.worker.limits import Limited
 
-__all__ = ["Dispatcher", "Fallen", "InFlight", "Interrupted", "kind_of_death", "send"]
+__all__ = ["Dispatcher", "kind_of_death", "send"]
 
 logger = logging.getLogger("celeriac")
 
@@ -31,41 +32,8 @@ logger = logging.getLogger("celeriac")
 LOST_SECONDS = 0.5
 
 
-class Interrupted(Exception):
-    """The worker ended the process itself, because it drains: no job's fault."""
-
-
-@dataclass(eq=False, slots=True)
-class InFlight:
-    """A claim that the pool has."""
-
-    slot: int
-    jobs: Sequence[ClaimedJob]
-    limits: Sequence[Limited] = ()  # of each job, or empty if none has any
-    shortest: float = math.inf  # of all limits
-    begun: float = field(default_factory=now)
-    pid: int | None = None
-    shed: bool = False  # its unstarted rest was looked after
-    called: int = NOBODY  # the job that was told of its soft limit
-    overdue: set[tuple[int, str]] = field(default_factory=set)  # limits that could not be enforced
-    ended_by: Exception | None = None  # why this worker killed its process, while which job ran
-    ended_index: int = NOBODY
-    refused: bool = False  # nobody knows whether it was committed: its `claim_no` may be another's
-    resident: tuple[int, float] | None = None  # (KiB, when)
-
-
-@dataclass(frozen=True, slots=True)
-class Fallen:
-    """A claim whose process did not come back: who was running, what ended it, and what is known of it."""
-
-    claim: InFlight
-    blamed: Sequence[ClaimedJob]
-    error: Exception
-    evidence: str = ""
-
-
 class Dispatcher:
-    """The claims in the pool. Its callbacks run on the pool's threads and only take notes; the claimer acts on them."""
+    """The claims in the pool. Its callbacks run on the pool's threads and take notes; the claimer acts on them."""
 
     def __init__(self, worker: Any, board: Board, wake: Callable[[], None]) -> None:
         self.worker = worker
@@ -98,6 +66,14 @@ class Dispatcher:
         """How many more it could take."""
         return max(0, self.slots - len(self.claims))
 
+    @property
+    def may_spare(self) -> bool:
+        """Whether it could have one more all the same, because a process should soon come for it."""
+        if not self.has_processes or self.retired or len(self.claims) != self.slots:
+            return False
+        young = now() - LONGEST * settings().CLAIM_SECONDS
+        return any(claim.begun > young for claim in tuple(self.claims))
+
     def dispatch(
         self,
         jobs: Sequence[ClaimedJob],
@@ -109,7 +85,7 @@ class Dispatcher:
         """Give *jobs* to the pool as one claim; False if it takes nothing any more. *ahead*: they wait for `decide`."""
         shortest = min(limit for pair in limits for limit in pair if limit is not None) if limits else math.inf
         with self._lock:
-            claim = InFlight(self.board.free.pop(), jobs, limits, shortest)
+            claim = InFlight(self.board.free.pop(), jobs, limits, shortest, spare=len(self.claims) >= self.slots)
             self.board.forget_cancels(claim.slot, len(jobs))
             self.claims.add(claim)
         if ahead:
@@ -124,7 +100,7 @@ class Dispatcher:
             careful,
             self.claimed + MISSED * settings().HEARTBEAT_SECONDS,
         )
-        if shortest < math.inf:
+        if shortest < math.inf or claim.spare:
             self.watch(claim)
         try:
             taken = self.worker.pool.apply_async(

@@ -79,7 +79,7 @@ def run_claim(claim: Claim) -> Ran:
     board = boards.board
     guarded = pool_process.install()
     connections.refresh()
-    if board is not None and not _is_committed(board, claim.slot):
+    if board is not None and not _take(board, claim.slot):
         return Ran({}, 0)
     pending = deque(claim.jobs)
     unfinished = flush.begin(pending, claim.slot)
@@ -127,8 +127,12 @@ def run_claim(claim: Claim) -> Ran:
     return Ran(stats, released)
 
 
-def _is_committed(board: boards.Board, slot: int) -> bool:
-    """Wait until it is known whether the slot's claim is committed. If nobody can say so any more, it is not ours."""
+def _take(board: boards.Board, slot: int) -> bool:
+    """Come for the slot's claim, and wait until it is known whether it is committed.
+
+    If nobody can say so any more, it is not ours.
+    """
+    board.take(slot)
     pause = 0.00005
     while (committed := board.decision(slot)) is None and os.getppid() == board.owner:
         time.sleep(pause)  # for a commit that takes longer than to come here

@@ -13,7 +13,7 @@ class Pace:
 
     #: What a job is expected to take before one was seen: between the no-ops and the API calls.
     GUESS = 0.005
-    #: Weight of one run; of many in a claim, that of as many runs, but no more than the second figure: a claim may be odd.
+    #: Weight of one run; of many in a claim, that of as many runs, up to the second figure: a claim may be odd.
     WEIGHT = 0.3
     MOST_WEIGHT = 0.7
     #: No claim is larger, however fast the jobs: a claim is what a killed process has to give back.
@@ -32,6 +32,11 @@ class Pace:
                 weight = min(1 - (1 - self.WEIGHT) ** count, self.MOST_WEIGHT)
                 self.of_task[task] = _blend(self.of_task.get(task, each), each, weight)
                 self.mean = _blend(self.mean, each, weight)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether jobs are known to be so quick that the way of a claim to a process counts."""
+        return self.mean < self.GUESS
 
     def expect(self, task: str) -> float:
         """Return the seconds a job of *task* is expected to run."""

@@ -47,7 +47,14 @@ class RecordLock:
 
 
 class BlockingPool(Pool):
-    """billiard's pool with such locks, where processes are forked; a spawned one could not be given them."""
+    """billiard's pool with such locks, where processes are forked; a spawned one could not be given them.
+
+    And with room for one claim more than it has processes: whichever ends its own first finds another to take.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._putlock.grow()
 
     def _setup_queues(self) -> None:
         super()._setup_queues()
