@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import psycopg
@@ -10,7 +11,7 @@ from django.db import connections, transaction
 from django.db.utils import OperationalError
 
 from celeriac import faults
-from celeriac.ledger import bell, prepared
+from celeriac.ledger import bell, doorbell, prepared
 from celeriac.ledger.database import execute
 from tests.ledger_helpers import a_job
 from tests.races.conftest import PATIENCE
@@ -196,3 +197,22 @@ class TestWaitingForAnEnd:
         wait_until(lambda: bell._ringer._gathering)
         # It is told of all that ended before the thread listened; a thread that does not listen tells nobody.
         actor().starts(bell.wait_for_end, None, bell.end_mark()).result(PATIENCE)
+
+
+def test_two_who_ring_first_at_once_open_one_end(actor, monkeypatch):
+    """Each has made a socket; the one that is not used is closed, not left to the collector."""
+    doorbell.close()
+    both, made, new = threading.Barrier(2), [], socket.socket
+
+    def make(*args):
+        mine = new(*args)
+        made.append(mine)
+        both.wait(PATIENCE)
+        return mine
+
+    monkeypatch.setattr(doorbell.socket, "socket", make)
+    ends = [one.result(PATIENCE) for one in [actor().starts(doorbell._ringer) for _ in range(2)]]
+    monkeypatch.undo()
+    assert ends[0] is ends[1]
+    assert sorted(end.fileno() >= 0 for end in made) == [False, True]
+    assert doorbell._ringer() is ends[0]

@@ -41,10 +41,18 @@ def doors(connection: BaseDatabaseWrapper) -> tuple[str, ...]:
     return _doors(connection.vendor, str(settings["HOST"]), str(settings["PORT"]), str(settings["NAME"]))
 
 
-@cache
+#: This process's end, once somebody has rung.
+_end: dict[str, socket.socket] = {}
+
+
 def _ringer() -> socket.socket:
-    ringer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    ringer.setblocking(False)
+    ringer = _end.get("ringer")
+    if ringer is None:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        made.setblocking(False)
+        ringer = _end.setdefault("ringer", made)
+        if ringer is not made:  # another thread was first
+            made.close()
     return ringer
 
 
@@ -84,9 +92,7 @@ def _ring_at(some: tuple[str, ...], message: bytes) -> tuple[str, ...]:
 def close() -> None:
     """Close this process's end; the next ring opens another."""
     _homes.clear()
-    if _ringer.cache_info().currsize:
-        ringer = _ringer()
-        _ringer.cache_clear()
+    if (ringer := _end.pop("ringer", None)) is not None:
         ringer.close()
 
 
