@@ -124,3 +124,15 @@ def test_a_process_that_came_before_the_second_look_keeps_it(spare, claimer, poo
     assert ids(bodies) == ids(spare.jobs)
     deadlines.look()
     assert not claimer.dispatcher.fallen
+
+
+def test_of_a_queue_without_a_backlog_there_is_none(claims, claimer, connection, ledger, monkeypatch):
+    """Whoever comes next may be more urgent."""
+    monkeypatch.setattr(Pace, "MOST", 10)
+    claimer.pace.mean = Pace.GUESS / 10
+    for _ in range(2):
+        ledger.given()
+    assert claims() == 2
+    urgent = ledger.given()
+    assert claims() == 2
+    assert ledger.state(urgent) == "ready"

@@ -56,6 +56,7 @@ class Claimer(threading.Thread):
         self._stopping = False
         self._backoff = Backoff("celeriac worker")
         self._hot: dict[str, None] = {}  # queues believed to have ready jobs, in the order they take turns
+        self._deep: set[str] = set()  # those of which the last claim got all that it wanted
         self._listening = False
         self._doubtful = False  # an outage may have eaten the answer to a claim that the ledger has committed
         self._looked = 0.0
@@ -129,12 +130,16 @@ class Claimer(threading.Thread):
     def _claim_hot(self, connection: BaseDatabaseWrapper) -> None:
         # Not while others may take us for lost: no body would start.
         board = self.dispatcher.board
-        while self._hot and (free := self._free()) and not self._stopping and now() < board.fresh_until:
-            self._claim_from(next(iter(self._hot)), free, connection)
+        while self._hot and not self._stopping and now() < board.fresh_until:
+            queue = next(iter(self._hot))
+            if not (free := self.dispatcher.free or int(self._may_spare(queue))):
+                break
+            self._claim_from(queue, free, connection)
 
-    def _free(self) -> int:
-        # Quick jobs are over before the next claim is there: one waits in the pool for whoever ends first.
-        return self.dispatcher.free or int(self.pace.is_quick and self.dispatcher.may_spare)
+    def _may_spare(self, queue: str) -> bool:
+        # Quick jobs are over before the next claim is there: one waits in the pool for whoever ends first. Not of a
+        # queue without a backlog: what comes in the meantime may be more urgent.
+        return queue in self._deep and self.pace.is_quick and self.dispatcher.may_spare
 
     def queues(self) -> Iterable[str]:
         """Return the names of the queues this worker consumes, now (`control add_consumer` may change them)."""
@@ -150,7 +155,9 @@ class Claimer(threading.Thread):
                 jobs, commit = claim_ahead(self.id, queue, wanted, using=connection)
             else:  # it may run them in the call that gives it them
                 jobs, commit = claim(self.id, queue, wanted, using=connection), committed
+        self._deep.discard(queue)
         if len(jobs) == wanted:
+            self._deep.add(queue)
             self._hot[queue] = None  # there is probably more; the other queues have their turn first
         hands, left = self._hands(jobs, free)
         done = False
