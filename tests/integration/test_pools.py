@@ -88,7 +88,7 @@ def test_mates_wait_while_the_only_slot_is_busy_and_belong_to_nobody(celery_work
 
 
 def test_nothing_waits_in_the_pool_behind_a_slow_body(celery_worker_process, tmp_path):
-    """After quick jobs a worker has a claim wait for its process; which then is held."""
+    """A worker that has learned how quick jobs are takes many; what it gets behind one that is slow is given back."""
     gate = tmp_path / "gate"
     celery_worker_process("tests.shop.celery", "-c", "1")
     ended(*[noop.delay(n) for n in range(50)])

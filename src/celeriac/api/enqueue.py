@@ -15,6 +15,7 @@ from celeriac.api.builtins import SAME_AS
 from celeriac.api.options import Asked
 from celeriac.ledger import bell
 from celeriac.ledger.database import connection_of, writing
+from celeriac.ledger.doorbell import knock
 from celeriac.ledger.rows import NewJob
 from celeriac.ledger.verbs.insert import insert
 from celeriac.ledger.verbs.insert_keyed import Keyed, insert_keyed
@@ -61,6 +62,7 @@ def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
     answers: Answers = {}
     rings = _rings(made)
     connection = connection_of()
+    knock(rings, connection)
     if keyed:
         with writing():
             insert(made)

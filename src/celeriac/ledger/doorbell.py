@@ -12,19 +12,27 @@ import hashlib
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from functools import cache
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.ledger.database import connection_of
+from celeriac.ledger.database import can_notify, connection_of
 
-__all__ = ["Ear", "close", "ring"]
+__all__ = ["KNOCK", "RESTED_SECONDS", "Ear", "close", "knock", "ring"]
 
 #: Addresses a ledger has on a host.
 DOORS = 8
 
 #: How long the doors where nobody was home are passed by.
 PASS_SECONDS = 1.0
+
+#: Before a queue's name: a call is writing a job of that queue, and will ring.
+KNOCK = "\x01knock "
+
+#: Whoever did nothing for so long takes twice the time for what comes next: the processor sleeps, its caches are
+#: another's.
+RESTED_SECONDS = 0.01
 
 
 @cache
@@ -87,6 +95,23 @@ def _ring_at(some: tuple[str, ...], message: bytes) -> tuple[str, ...]:
         else:
             homes.append(door)
     return tuple(homes)
+
+
+#: When this process last wrote jobs.
+_wrote = -RESTED_SECONDS
+
+
+def knock(queues: Iterable[str], connection: BaseDatabaseWrapper) -> None:
+    """Say at the doors that jobs of *queues* are about to be written: their workers wake up while that happens.
+
+    Only if this process has rested, for one that writes all the time keeps them awake; and not on a database where the
+    claim that a worker warms up with would be in the write's way.
+    """
+    global _wrote
+    last, _wrote = _wrote, time.monotonic()
+    if _wrote - last >= RESTED_SECONDS and can_notify(connection.alias):
+        for queue in queues:
+            ring(KNOCK + queue, connection)
 
 
 def close() -> None:

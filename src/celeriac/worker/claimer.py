@@ -15,7 +15,7 @@ from celeriac import faults
 from celeriac.conf import settings
 from celeriac.ledger import bell, prepared
 from celeriac.ledger.database import can_notify, committed, connection_of, poll_seconds, unforked
-from celeriac.ledger.doorbell import Ear
+from celeriac.ledger.doorbell import KNOCK, RESTED_SECONDS, Ear
 from celeriac.ledger.queries import cancels_of, held_by
 from celeriac.ledger.rows import ClaimedJob, Return
 from celeriac.ledger.verbs import claim, claim_ahead, finish, release, reschedule
@@ -123,9 +123,17 @@ class Claimer(threading.Thread):
                 self._on_scheduled()
             elif queue == bell.CANCEL:
                 self._cancels = True
+            elif queue.startswith(KNOCK):
+                self._wake_up_for(queue.removeprefix(KNOCK))
             elif channel == bell.READY and queue in self._queues.consume_from:
                 self._hot[queue] = None
         self._claim_hot(connection)  # what rang comes before the book-keeping of the next round
+
+    def _wake_up_for(self, queue: str) -> None:
+        # A claim that finds nothing yet, made while the job is being written: the one that its ring asks for then finds
+        # this process, and the one that serves it, awake. Who has claimed just now is.
+        if queue in self._queues.consume_from and now() - self.dispatcher.claimed >= RESTED_SECONDS:
+            self._hot[queue] = None
 
     def _claim_hot(self, connection: BaseDatabaseWrapper) -> None:
         # Not while others may take us for lost: no body would start.
