@@ -33,8 +33,8 @@ FULL: dict[str, object] = {
     "enqueue_seconds": 1.5,
     "drain_seconds": 5.0,
     "growth_cases": ["10 k ready", "100 k ready", "1 M ready", "10 k ready, 10 M finished"],
-    "growth_rounds": 3,
-    "growth_seconds": 400.0,
+    "growth_rounds": 7,
+    "growth_seconds": 500.0,
     "soak_seconds": 600.0,
 }
 
