@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from celery.platforms import signals
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -16,13 +15,14 @@ from celeriac.conf import settings
 from celeriac.ledger import bell, prepared
 from celeriac.ledger.database import can_notify, committed, connection_of, poll_seconds, unforked
 from celeriac.ledger.doorbell import KNOCK, RESTED_SECONDS, Ear
-from celeriac.ledger.queries import cancels_of, held_by
+from celeriac.ledger.queries import held_by
 from celeriac.ledger.rows import ClaimedJob, Return
 from celeriac.ledger.verbs import claim, claim_ahead, finish, release, reschedule
 from celeriac.loops import Backoff, is_outage
 from celeriac.upkeep.census import LEASE
 from celeriac.worker.aftermath import tell
 from celeriac.worker.board import JOBS, Board, now
+from celeriac.worker.cancels import Cancels
 from celeriac.worker.dispatch import Dispatcher, kind_of_death
 from celeriac.worker.inflight import Fallen, Interrupted
 from celeriac.worker.limits import Limits
@@ -48,10 +48,10 @@ class Claimer(threading.Thread):
         self.id = id_
         self.listener = bell.Listener(Ear())
         self.dispatcher = Dispatcher(worker, board, self.listener.wake)
+        self.cancels = Cancels(id_, self.dispatcher, self.listener.wake)
         self.pace = Pace(settings().CLAIM_SECONDS)
         self.limits = Limits(worker)
         self._queues = worker.app.amqp.queues
-        self.to_terminate: dict[UUID, Any] = {}
         self._on_scheduled = on_scheduled
         self._stopping = False
         self._backoff = Backoff("celeriac worker")
@@ -62,9 +62,6 @@ class Claimer(threading.Thread):
         self._looked = 0.0
         self._look_again = 0.0
         self._strays: set[tuple[UUID, int]] = set()
-        self._cancels = False  # somebody asked to cancel a job that may be ours
-        self._asked: dict[UUID, str] = {}  # what the last look found
-        self._told_of_pool = False
 
     def stop(self) -> None:
         """Claim nothing more; end the thread once what the pool has is back."""
@@ -102,7 +99,7 @@ class Claimer(threading.Thread):
             prepared.pin(connection, "claim")
             self._listening = True
             self._looked = 0.0  # rings before we listened went unheard
-            self._cancels = True
+            self.cancels.asked = True
         self._take_stock()
         if self._doubtful or time.monotonic() >= self._look_again:
             self._give_back_strays(at_once=self._doubtful)
@@ -111,18 +108,17 @@ class Claimer(threading.Thread):
         poll = poll_seconds()
         if time.monotonic() - self._looked >= poll:
             self._looked = time.monotonic()
-            self._cancels = self._cancels or not self._listening
+            self.cancels.asked = self.cancels.asked or not self._listening
             self._hot.update(dict.fromkeys(self.queues()))
-        if self._cancels:
-            self._cancels = False
-            self.mark_cancels()
+        if self.cancels.asked:
+            self.cancels.look()
         self._claim_hot(connection)
-        wait = max(0.0, self._looked + poll - time.monotonic()) if not self.to_terminate else 0.02
+        wait = max(0.0, self._looked + poll - time.monotonic()) if not self.cancels.to_terminate else 0.02
         for channel, queue in self.listener.wait(wait, connection if self._listening else None):
             if queue == bell.SCHEDULED:
                 self._on_scheduled()
             elif queue == bell.CANCEL:
-                self._cancels = True
+                self.cancels.asked = True
             elif queue.startswith(KNOCK):
                 self._wake_up_for(queue.removeprefix(KNOCK))
             elif channel == bell.READY and queue in self._queues.consume_from:
@@ -225,42 +221,7 @@ class Claimer(threading.Thread):
         while self.dispatcher.to_release:
             bell.ring_ready(release(self.dispatcher.to_release[0]))
             self.dispatcher.to_release.popleft()
-        for id_, signal in list(self.to_terminate.items()):
-            if self.dispatcher.terminate(id_, signal) is not None:
-                self.to_terminate.pop(id_, None)
-
-    def look_for_cancels(self) -> None:
-        """Have the ledger asked soon which of our jobs are to be cancelled; from any thread."""
-        self._cancels = True
-        self.listener.wake()
-
-    def mark_cancels(self) -> None:
-        """Mark on the board, and see to the end of, what somebody asked to cancel.
-
-        Called from another thread only where the pool blocks this one.
-        """
-        if not self.dispatcher.claims:
-            return
-        with unforked():
-            before, self._asked = self._asked, dict(cancels_of(self.id))
-        for id_, how in self._asked.items():
-            self.dispatcher.cancel(id_)
-            if how in {"ask", before.get(id_)}:
-                continue  # a second signal would interrupt the cleaning up after the first
-            if self.dispatcher.has_processes:
-                self.to_terminate[id_] = signals.signum(how)
-            elif not self._told_of_pool:
-                self._told_of_pool = True
-                logger.warning(
-                    "Job %s was revoked with terminate=True, but only the prefork pool can end a body from outside: "
-                    "here it is asked, and may look at self.cancelled(). (Said once.)",
-                    id_,
-                )
-
-    def mark_cancels_while_blocked(self) -> float:
-        """A round for a `Loop`: a body that this thread runs itself keeps it from hearing who wants it cancelled."""
-        self.mark_cancels()
-        return poll_seconds()
+        self.cancels.terminate()
 
     def _give_back_strays(self, *, at_once: bool) -> None:
         """Release what the ledger says we run and we know nothing of: an outage ate the answer to its claim.

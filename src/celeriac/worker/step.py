@@ -84,7 +84,7 @@ class LedgerStep(bootsteps.StartStopStep):
         def told(cancels: bool) -> None:
             claimer.dispatcher.look_at_memory()
             if cancels:
-                claimer.look_for_cancels()
+                claimer.cancels.look_soon()
             claimer.listener.wake()  # it may have waited for a first renewal, or a late one
 
         rescues = rescuer(self._leads, board.now, self._steady, judge_orphans, partial(_tell, worker))
@@ -108,7 +108,7 @@ class LedgerStep(bootsteps.StartStopStep):
         )
         self.loops = [deadlines, upkeep, rescue, chores, self.presence]
         if claimer.dispatcher.blocks:
-            self.loops.append(Loop("cancels", claimer.mark_cancels_while_blocked))
+            self.loops.append(Loop("cancels", claimer.cancels.look_while_blocked))
         for thread in (*self.loops, claimer):
             thread.start()
         # The consumer may take seconds to notice a SIGTERM; claiming ends with the signal itself.
