@@ -8,11 +8,12 @@ import pytest
 from django.db import connections
 
 from celeriac import faults
-from celeriac.ledger import doorbell
+from celeriac.ledger import bell, doorbell
 from celeriac.ledger.doorbell import KNOCK, RESTED_SECONDS, Ear
 from celeriac.worker import claimer as claimers
 from celeriac.worker.board import now
 from tests.shop.celery import app
+from tests.shop.tasks import noop
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def ear(transactional_db, rests):
     made.close()
 
 
-def call(queue="q"):
-    return app.send_task("tests.shop.tasks.noop", queue=queue).id
+def call(**options):
+    noop.apply_async(queue="q", **options)
 
 
 def test_it_comes_before_the_job_is_written_and_the_ring_after(ear):
@@ -40,6 +41,21 @@ def test_it_comes_before_the_job_is_written_and_the_ring_after(ear):
         call()
     assert before == [KNOCK + "q"]
     assert ear.heard() == ["q"]
+
+
+def test_a_job_that_is_not_due_wakes_nobody_for_a_claim(ear):
+    call(countdown=60)
+    assert sorted(ear.heard()) == [bell.SCHEDULED, "q"]
+
+
+def test_a_call_with_a_key_knocks_too(ear):
+    call(idempotency_key="once")
+    assert ear.heard() == [KNOCK + "q", "q"]
+
+
+def test_many_calls_knock_once_for_each_queue(ear):
+    app.enqueue_many(noop.s().set(queue=queue) for queue in ("q", "other", "q"))
+    assert sorted(ear.heard()) == sorted([KNOCK + "q", KNOCK + "other", "q", "other"])
 
 
 def test_who_writes_one_job_after_the_other_knocks_once(ear, rests):

@@ -62,7 +62,7 @@ def _insert_and_ring(calls: Sequence[Asked]) -> Answers:
     answers: Answers = {}
     rings = _rings(made)
     connection = connection_of()
-    knock(rings, connection)
+    knock((asked.job.queue for asked in calls if _is_due(asked.job)), connection)
     if keyed:
         with writing():
             insert(made)
@@ -79,9 +79,13 @@ def _rings(jobs: Iterable[NewJob]) -> set[str]:
     rings = set()
     for job in jobs:
         rings.add(job.queue)
-        if job.delay > 0 or job.run_at is not None or job.lane:
+        if job.lane or not _is_due(job):
             rings.add(bell.SCHEDULED)
     return rings
+
+
+def _is_due(job: NewJob) -> bool:
+    return job.delay <= 0 and job.run_at is None
 
 
 def _is_there(answers: Answers, index: int) -> bool:

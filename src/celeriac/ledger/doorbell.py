@@ -110,7 +110,7 @@ def knock(queues: Iterable[str], connection: BaseDatabaseWrapper) -> None:
     global _wrote
     last, _wrote = _wrote, time.monotonic()
     if _wrote - last >= RESTED_SECONDS and can_notify(connection.alias):
-        for queue in queues:
+        for queue in set(queues):
             ring(KNOCK + queue, connection)
 
 
