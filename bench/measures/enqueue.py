@@ -96,5 +96,9 @@ def repeated(call: Callable[[int], object]) -> list[float]:
 
 
 def an_id() -> UUID:
-    """Return a new UUID that sorts by its time, as Celeriac's do."""
-    return UUID(int=time.time_ns() << 64 | random.getrandbits(64))
+    """Return a new UUID of version 7, as Celeriac's are.
+
+    One of another kind would sort beyond all of those, where an index grows cheaper than in its midst.
+    """
+    ticks = time.time_ns() * 4096 // 1_000_000
+    return UUID(int=ticks >> 12 << 80 | (0x7000 | ticks & 0xFFF) << 64 | 0x2 << 62 | random.getrandbits(62))
