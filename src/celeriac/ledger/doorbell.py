@@ -78,7 +78,7 @@ def ring(payload: str, connection: BaseDatabaseWrapper) -> bool:
     now = time.monotonic()
     if now - tried >= PASS_SECONDS:
         known, tried = every, now
-    homes = _ring_at(known, payload.encode())
+    homes = _ring_at(known, payload.encode()) if known else ()
     _homes[every] = (homes, tried)
     return bool(homes)
 
